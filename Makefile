@@ -1,0 +1,41 @@
+# Two commands do all set-up: `make demo` runs the main job, `make test` proves the project.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check soak format docs clean
+
+demo: $(VENV)/.ready
+	$(BIN)/bsim demo
+
+test: check
+	$(BIN)/pytest -m "not soak" --cov --cov-report=term
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/gen_docs.py --check
+
+soak: $(VENV)/.ready
+	$(BIN)/pytest -m soak
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.ready
+	$(BIN)/python tools/gen_docs.py
+
+# The PC/SC extra compiles against the pcsc-lite headers; without them the demo runs in process and `bsim doctor` says why.
+$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system
+	tools/setup-system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	if tools/setup-system --has pcsc; then \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pcsc]"; fi
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

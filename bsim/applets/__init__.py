@@ -1,0 +1,1 @@
+"""One module an applet: handlers and nothing else."""

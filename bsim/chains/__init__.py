@@ -1,0 +1,1 @@
+"""What is being signed: one module a family, each decode, digest, address."""

@@ -1,0 +1,1 @@
+"""Signing engines, key derivation, mnemonics and the backup envelope."""
