@@ -38,3 +38,11 @@ class Rng(Protocol):
     def __call__(self, length: int, /) -> bytes:
         """Answer `length` random bytes."""
         ...
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def __call__(self) -> float:
+        """Answer seconds since some moment; never less than before."""
+        ...

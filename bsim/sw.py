@@ -9,6 +9,7 @@ class SW(IntEnum):
 
     OK = 0x9000
     MORE_DATA = 0x6300
+    MEMORY_FAILURE = 0x6581
     WRONG_LENGTH = 0x6700
     CHANNEL_NOT_SUPPORTED = 0x6881
     SECURE_MESSAGING_NOT_SUPPORTED = 0x6882
@@ -42,6 +43,7 @@ OK: Final = SW.OK.encoded
 _MEANINGS: Final = {
     SW.OK: "done",
     SW.MORE_DATA: "more data waits, or authentication failed",
+    SW.MEMORY_FAILURE: "memory failure: nothing was changed",
     SW.WRONG_LENGTH: "wrong length",
     SW.CHANNEL_NOT_SUPPORTED: "logical channel not open or none left",
     SW.SECURE_MESSAGING_NOT_SUPPORTED: "secure messaging not supported",

@@ -1,0 +1,59 @@
+"""bsim: the BSIM blockchain SIM card as software, the card you can pip install.
+
+    card = bsim.new_card()
+    wallet = bsim.Wallet(card)
+    wallet.derive(60)
+    wallet.verify_bpin()
+    signature = wallet.sign(60, 1, digest)
+"""
+
+from typing import TYPE_CHECKING
+
+from bsim.apdu import CommandApdu, ResponseApdu
+from bsim.ports import Card
+
+if TYPE_CHECKING:
+    from bsim.client import Wallet
+    from bsim.handset import Handset
+
+__all__ = ["Card", "CommandApdu", "ResponseApdu", "Wallet", "new_card", "open_card"]
+__version__ = "0.1.0"
+
+
+def new_card(
+    *,
+    mnemonic: str | None = None,
+    blank: bool = False,
+    bpin: str = "123456",
+    profile: str = "extended",
+    handset: "str | Handset" = "right",
+) -> Card:
+    """Make a card in memory, seeded unless `blank`, inside a phone unless `handset` is "none".
+
+    `handset` is a script (`right`, `wrong,wrong,right`, `cancel`, `silent`, each with a delay if wished: `right@1.5s`), "none",
+    or a Handset. ValueError if something of this cannot be; the message repeats no secret.
+    """
+    from bsim.handset import in_handset
+    from bsim.profiles import personalisation, ram_card
+
+    card = ram_card(personalisation(mnemonic=mnemonic, blank=blank, bpin=bpin, profile=profile))
+    return in_handset(card, handset, bpin)
+
+
+def open_card(target: str = "ram") -> Card:
+    """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`; bsim.lab.targets.TargetError says what is wrong.
+
+    The card is as it is, with no phone around it; `bsim.handset.in_handset` puts one there.
+    """
+    from bsim.lab.targets import open_target
+
+    return open_target(target)
+
+
+def __getattr__(name: str) -> object:
+    # The client is imported by those who use it; `import bsim` stays quick.
+    if name == "Wallet":
+        from bsim.client import Wallet
+
+        return Wallet
+    raise AttributeError(f"module 'bsim' has no attribute {name!r}")

@@ -1,0 +1,69 @@
+"""The keys of used slots, derived once while the card is powered and wiped when power goes."""
+
+from collections.abc import Callable
+from typing import Final
+
+from bsim.applets.wallet_state import WalletState
+from bsim.crypto import ed25519
+from bsim.crypto.algorithm import Algorithm
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
+from bsim.crypto.ecdsa import Engine, Signer
+
+
+class Key:
+    """A slot's key, ready to sign. `digest_length` is what it signs, in bytes; None for any."""
+
+    __slots__ = ("coin_type", "digest_length", "sign", "wipe")
+
+    def __init__(self, coin_type: int, digest_length: int | None, signer: Signer) -> None:
+        self.coin_type: Final = coin_type
+        self.digest_length: Final = digest_length
+        self.sign: Final[Callable[[bytes], bytes]] = signer.sign
+        self.wipe: Final[Callable[[], None]] = signer.wipe
+
+
+class Keys:
+    """Everything secret that is derived: a key for each slot used so far, and each coin's account node."""
+
+    __slots__ = ("_accounts", "_bip32", "_engine", "ready")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine: Final = engine
+        self._bip32: Final = Bip32(engine)
+        self._accounts: dict[tuple[Algorithm, int], Node] = {}
+        self.ready: dict[int, Key] = {}
+
+    def derive(self, state: WalletState, number: int) -> Key | None:
+        """Make the key of a slot (1-127) ready; None where there is no such slot."""
+        if not 1 <= number <= len(state.slots):
+            return None
+        slot = state.slots[number - 1]
+        secret = self._secret(state.seed, slot.coin_type, number, slot.algorithm)
+        if slot.algorithm is Algorithm.SECP256K1:
+            key = Key(slot.coin_type, 32, self._engine.signer(secret))
+        else:
+            key = Key(slot.coin_type, None, ed25519.signer(secret))
+        self.ready[number] = key
+        return key
+
+    def public_key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
+        """Answer the public key a slot (1-127) has: 65 bytes, or 32 for Ed25519."""
+        secret = self._secret(seed, coin_type, number, algorithm)
+        if algorithm is Algorithm.SECP256K1:
+            return self._engine.public_key(secret)
+        return ed25519.public_key(secret)
+
+    def wipe(self) -> None:
+        """Overwrite what lies in buffers of ours and forget the rest."""
+        for key in self.ready.values():
+            key.wipe()
+        self.ready.clear()
+        self._accounts.clear()
+
+    def _secret(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
+        scheme: Scheme = self._bip32 if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
+        *account, index = scheme.account_path(coin_type, number)
+        node = self._accounts.get((algorithm, coin_type))
+        if node is None:
+            node = self._accounts[algorithm, coin_type] = scheme.derive(seed, account)
+        return scheme.child(node, index).secret

@@ -1,0 +1,253 @@
+"""The one dispatcher: a header leads to a route, compiled from the declaration, that checks and calls its handler.
+
+The order of the checks is fixed: 6E00 and the other class errors, 6D00, 6A86, 6985, 6982, 6700, 6A80, the handler's own.
+"""
+
+from collections.abc import Callable, Mapping
+from struct import Struct
+from types import MappingProxyType
+from typing import Any, Final
+
+from bsim import tlv
+from bsim.apdu import CLAS, MAX_LC, SecureMessaging, body
+from bsim.applets.session import Response, Session
+from bsim.spec import Command, Field, Kind
+from bsim.sw import OK, SW, exact_length
+from bsim.tlv import TlvError
+
+Route = Callable[[Any, bytes], bytes]
+"""Serves one command APDU for a session: response APDU out."""
+Guard = Callable[[Any], bytes | None]
+"""A condition or right: None, or the status word that refuses the command."""
+
+Handler = Callable[..., bytes | Response]
+"""A handler's parameters are its entry's fields, which the binding checks at import."""
+Split = Callable[[bytes, int, int], tuple[Any, ...] | None]
+"""Cuts the data of a command, from start to end, into its fields; None where a value is none of the legal ones."""
+
+_INTEGERS: Final = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I"}
+_WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
+_WRONG_DATA: Final = SW.WRONG_DATA.encoded
+
+
+def refuse(sw: SW) -> Route:
+    """Answer a route that only refuses."""
+    encoded = sw.encoded
+    return lambda _session, _raw: encoded
+
+
+_REFUSE: Final = {sw: refuse(sw) for sw in SW}
+
+
+class Routes(dict[bytes, Route]):
+    """All headers of the commands that one selected applet answers; legal ones are kept once they were used."""
+
+    def __init__(self, *tables: Mapping[str, tuple[Command, Route]]) -> None:
+        super().__init__()
+        self._instructions: dict[tuple[int, int], tuple[Command, Route]] = {}
+        for command, route in (pair for table in tables for pair in table.values()):
+            for cla in command.cla:
+                self._instructions[cla, command.ins] = command, route
+        self._classes = {cla for cla, _ in self._instructions}
+
+    def __missing__(self, header: bytes) -> Route:
+        cla = CLAS[header[0]]
+        if not cla.valid:
+            return _REFUSE[SW.CLA_NOT_SUPPORTED]
+        if cla.base not in self._classes:
+            plain = cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes
+            return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED if plain else SW.CLA_NOT_SUPPORTED]
+        command, route = self._instructions.get((cla.base, header[1]), (None, None))
+        if command is None or route is None:
+            return _REFUSE[SW.INS_NOT_SUPPORTED]
+        if cla.chaining and not command.chaining:
+            return _REFUSE[SW.CHAINING_NOT_SUPPORTED]
+        if header[2] not in command.p1.legal or header[3] not in command.p2.legal:
+            return _REFUSE[SW.WRONG_P1_P2]
+        if cla.chaining:
+            return _Chain(self, header, route).append
+        self[header] = route
+        return route
+
+
+class _Chain(dict[bytes, Route]):
+    """A session's routes in the middle of a command chain. ISO/IEC 7816-4 5.3.3."""
+
+    def __init__(self, routes: Mapping[bytes, Route], header: bytes, route: Route) -> None:
+        super().__init__()
+        self._routes = routes
+        self._route = route
+        self._data = b""
+        last = bytes((header[0] & ~0x10,)) + header[1:]
+        self[header] = self.append
+        self[last] = self._finish
+
+    def __missing__(self, _header: bytes) -> Route:
+        return self._break_off
+
+    def append(self, session: Session, raw: bytes) -> bytes:
+        """Take one more part; too much of it ends the chain with 6700."""
+        session.routes = self._routes
+        start, end, _ = body(raw)
+        self._data += raw[start:end]
+        if len(self._data) > MAX_LC:
+            return _WRONG_LENGTH
+        session.routes = self
+        return OK
+
+    def _finish(self, session: Session, raw: bytes) -> bytes:
+        session.routes = self._routes
+        start, end, le = body(raw)
+        data = self._data + raw[start:end]
+        if not 0 < len(data) <= MAX_LC:
+            return _WRONG_LENGTH
+        encoded_le = b"" if le is None else (le & 0xFFFF).to_bytes(2, "big")
+        return self._route(session, raw[:4] + b"\0" + len(data).to_bytes(2, "big") + data + encoded_le)
+
+    def _break_off(self, session: Session, raw: bytes) -> bytes:
+        session.routes = self._routes
+        return session.routes[raw[:4]](session, raw)
+
+
+def compile_route(
+    command: Command,
+    handler: Handler,
+    guards: tuple[Guard, ...],
+    types: Mapping[str, type] = MappingProxyType({}),
+) -> Route:
+    """Turn an entry, its handler, its guards and its enumerations (by field name) into the route that serves it."""
+    if command.fields:
+        return _with_fields(command, handler, guards, types)
+    good_tails = _good_tails(command)
+    check_le = _le_check(command)
+
+    def route(session: Session, raw: bytes) -> bytes:
+        for guard in guards:
+            refusal = guard(session)
+            if refusal is not None:
+                return refusal
+        if raw[4:] not in good_tails:
+            start, end, le = body(raw)
+            refusal = _WRONG_LENGTH if start != end else check_le(le)
+            if refusal is not None:
+                return refusal
+        answer = handler(session)
+        return answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+
+    return route
+
+
+def _with_fields(
+    command: Command, handler: Handler, guards: tuple[Guard, ...], types: Mapping[str, type]
+) -> Route:
+    least, most = command.lc_minimum, command.lc_maximum
+    check_le = _le_check(command)
+    split = (_tlv_splitter if _is_tlv(command) else _splitter)(command.data, types)
+    parameters = _parameters(command, types)
+
+    def route(session: Session, raw: bytes) -> bytes:
+        for guard in guards:
+            refusal = guard(session)
+            if refusal is not None:
+                return refusal
+        end = len(raw)
+        le: int | None = None
+        if end > 5 and 5 + raw[4] == end:  # case 3, short: what wallets send
+            start = 5
+        else:
+            start, end, le = body(raw)
+            refusal = check_le(le)
+            if refusal is not None:
+                return refusal
+        if not least <= end - start <= most:
+            return _WRONG_LENGTH
+        values = split(raw, start, end)
+        if values is None:
+            return _WRONG_DATA
+        answer = handler(session, *parameters(raw, le), *values) if parameters else handler(session, *values)
+        return answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+
+    return route
+
+
+def _is_tlv(command: Command) -> bool:
+    return any(field.kind is Kind.TLV for field in command.data)
+
+
+def _good_tails(command: Command) -> frozenset[bytes]:
+    """Everything that may follow the header of a command without data, short forms only."""
+    most = command.response_maximum
+    long_enough = (bytes((le,)) for le in range(max(most, 1), 256) if most)
+    return frozenset((b"", b"\0", *long_enough))
+
+
+def _le_check(command: Command) -> Callable[[int | None], bytes | None]:
+    """Whether Le fits: the response at its longest must fit in it, so that no command is half carried out."""
+    most, asked = command.response_maximum, command.le_asked
+    # Without response data Le can only be the 00 that T=0 puts in its place. ETSI TS 102 221 7.3.1.1.1.
+    too_short = exact_length(most) if most else _WRONG_LENGTH
+    least = most or 256
+
+    def check(le: int | None) -> bytes | None:
+        return None if asked or le is None or le >= least else too_short
+
+    return check
+
+
+def _parameters(
+    command: Command, types: Mapping[str, type]
+) -> Callable[[bytes, int | None], tuple[Any, ...]] | None:
+    """How P1, P2 and Le become arguments; None where all three are fixed."""
+    named = [
+        (at, _legal(parameter.values, types[parameter.name]) or {value: value for value in parameter.legal})
+        for at, parameter in ((2, command.p1), (3, command.p2))
+        if parameter.name
+    ]
+    if command.le_asked:
+        longest = command.response_maximum
+        return lambda raw, le: (*(legal[raw[at]] for at, legal in named), le or longest)
+    return (lambda raw, _le: tuple(legal[raw[at]] for at, legal in named)) if named else None
+
+
+def _splitter(fields: tuple[Field, ...], types: Mapping[str, type]) -> Split:
+    open_ended = bool(fields) and fields[-1].minimum != fields[-1].maximum
+    fixed = fields[:-1] if open_ended else fields
+    layout = Struct(">" + "".join(_INTEGERS.get(field.kind, f"{field.maximum}s") for field in fixed))
+    unpack, size = layout.unpack_from, layout.size
+    coded = [(at, _legal(field.values, types[field.name])) for at, field in enumerate(fixed) if field.values]
+
+    def split(raw: bytes, start: int, end: int) -> tuple[Any, ...] | None:
+        values = unpack(raw, start)
+        for at, legal in coded:
+            if values[at] not in legal:
+                return None
+            values = (*values[:at], legal[values[at]], *values[at + 1 :])
+        return (*values, raw[start + size : end]) if open_ended else values
+
+    return split
+
+
+def _tlv_splitter(fields: tuple[Field, ...], _types: Mapping[str, type]) -> Split:
+    wanted = [(field.tag, field.minimum, field.maximum) for field in fields]
+
+    def split(raw: bytes, start: int, end: int) -> tuple[Any, ...] | None:
+        data = raw[start:end]
+        # Clients write the length as one byte whatever it is; BER needs two from 128 on. Both are taken.
+        for parse in (tlv.parse_simple, tlv.parse):
+            try:
+                objects = parse(data)
+            except TlvError:
+                continue
+            if len(objects) == len(wanted) and all(
+                found.tag == tag and least <= len(found.value) <= most
+                for found, (tag, least, most) in zip(objects, wanted, strict=True)
+            ):
+                return tuple(found.value for found in objects)
+        return None
+
+    return split
+
+
+def _legal(values: Mapping[str, int], enumeration: type) -> dict[int, Any]:
+    """Coded value to the handler's enumeration member."""
+    return {value: enumeration(value) for value in values.values()}

@@ -1,0 +1,102 @@
+"""What an applet remembers on a channel, and what the card gives it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bsim.applets.toolkit import Toolkit
+from bsim.ports import Rng
+from bsim.sw import SW
+
+if TYPE_CHECKING:
+    from bsim.applets.routes import Route
+
+
+class Platform(Protocol):
+    """What the card gives its applets."""
+
+    @property
+    def toolkit(self) -> Toolkit:
+        """The way to the card's user."""
+        ...
+
+    @property
+    def rng(self) -> Rng:
+        """The way to randomness."""
+        ...
+
+    def commit(self) -> None:
+        """Write what was put, before the command ends: only a PIN try may need it."""
+        ...
+
+    def select(self, session: "Session", aid: bytes, occurrence: int) -> "Session":
+        """Select an application on the session's channel; SwError 6A82 if there is none."""
+        ...
+
+    def select_master_file(self, session: "Session") -> "Session":
+        """Select no application on the session's channel."""
+        ...
+
+    def open_channel(self, session: "Session", number: int) -> int:
+        """Open a logical channel (0: any); answers its number, or SwError 6881."""
+        ...
+
+    def close_channel(self, number: int) -> None:
+        """Close a logical channel; SwError 6881 if it is not open, 6A86 for the basic channel."""
+        ...
+
+
+class Session:
+    """What one applet remembers on one logical channel, until the channel closes or the card is reset."""
+
+    __slots__ = ("applet", "card", "channel", "open", "routes")
+
+    def __init__(self, applet: "Applet", card: Platform, channel: int) -> None:
+        self.applet = applet
+        self.card = card
+        self.channel = channel
+        self.open = True
+        self.routes = applet.routes
+
+    def selected(self) -> None:
+        """The applet is selected on this channel, for the first time or again: a broken-off chain is forgotten."""
+        self.routes = self.applet.routes
+
+    def close(self) -> None:
+        """The channel closes: nothing may be granted to this session any more."""
+        self.open = False
+
+
+class Applet(Protocol):
+    """An applet as it is installed on one card. Its first AID is its name, the others are aliases."""
+
+    @property
+    def aids(self) -> tuple[bytes, ...]:
+        """5-16 bytes each."""
+        ...
+
+    @property
+    def routes(self) -> "Mapping[bytes, Route]":
+        """Header (4 bytes) to what serves it."""
+        ...
+
+    def session(self, card: Platform, channel: int) -> Session:
+        """Begin a session on a logical channel (0-19)."""
+        ...
+
+    def reset(self) -> None:
+        """Power is gone: forget all that is volatile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response that is not plain success: data that comes with a warning."""
+
+    data: bytes
+    sw: SW
+
+    @property
+    def encoded(self) -> bytes:
+        """Data, SW1, SW2."""
+        return self.data + self.sw.encoded

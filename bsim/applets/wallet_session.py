@@ -1,0 +1,87 @@
+"""The wallet applet on one card and on one channel: what its handlers work with."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bsim.applets.bpin import Dialogue
+from bsim.applets.keys import Keys
+from bsim.applets.routes import Routes
+from bsim.applets.session import Platform, Session
+from bsim.applets.wallet_state import WalletState
+from bsim.store import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class WalletRules:
+    """Where profiles differ."""
+
+    opening_required: bool = False
+    verified_for_one_signature: bool = False
+    ask_each_time: bool = False
+
+
+class WalletApplet:
+    """The wallet applet as it is installed on one card."""
+
+    __slots__ = ("aids", "cell", "keys", "routes", "rules")
+
+    def __init__(
+        self, aids: tuple[bytes, ...], routes: Routes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
+    ) -> None:
+        self.aids: Final = aids
+        self.routes: Final = routes
+        self.cell: Final = cell
+        self.keys: Final = keys
+        self.rules: Final = rules
+
+    def session(self, card: Platform, channel: int) -> "WalletSession":
+        """Begin a session on a logical channel (0-19)."""
+        return WalletSession(self, card, channel)
+
+    def reset(self) -> None:
+        """Power is gone: wipe the keys."""
+        self.keys.wipe()
+
+
+class WalletSession(Session):
+    """What the wallet applet remembers on one channel."""
+
+    __slots__ = (
+        "cell",
+        "challenge",
+        "dialogue",
+        "exported",
+        "issuer",
+        "keys",
+        "rules",
+        "session_key",
+        "verified",
+    )
+
+    def __init__(self, applet: WalletApplet, card: Platform, channel: int) -> None:
+        super().__init__(applet, card, channel)
+        self.cell = applet.cell
+        self.keys = applet.keys
+        self.rules = applet.rules
+        self.verified = False
+        self.dialogue: Dialogue | None = None
+        self.exported = b""
+        self.challenge = b""
+        self.issuer = False
+        self.session_key = b""
+
+    @property
+    def state(self) -> WalletState:
+        """The persistent state as of now."""
+        return self.cell.value
+
+    def selected(self) -> None:
+        """Selected again: the BPIN stays verified (both AIDs share one channel over BLE), paged reads start anew."""
+        super().selected()
+        self.exported = self.challenge = b""
+
+    def close(self) -> None:
+        """The channel closes: forget what was granted and handed over."""
+        super().close()
+        self.verified = self.issuer = False
+        self.exported = self.challenge = self.session_key = b""

@@ -1,0 +1,165 @@
+"""The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from bsim.apdu import CHANNELS, CLAS
+from bsim.applets.routes import Route, refuse
+from bsim.applets.session import Applet, Session
+from bsim.applets.toolkit import Toolkit
+from bsim.card.commands import MASTER_FILE
+from bsim.ports import Rng
+from bsim.store import Memory, StoreError
+from bsim.sw import OK, SW, SwError, proactive_pending
+
+_CHANNEL: Final = tuple(cla.channel for cla in CLAS)
+_WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
+_log: Final = logging.getLogger("bsim.card")
+
+
+class _ClosedRoutes(dict[bytes, Route]):
+    """What a channel answers that is not open."""
+
+    def __missing__(self, header: bytes) -> Route:
+        return _NOT_OPEN if CLAS[header[0]].valid else _NO_CLASS
+
+
+_NOT_OPEN: Final = refuse(SW.CHANNEL_NOT_SUPPORTED)
+_NO_CLASS: Final = refuse(SW.CLA_NOT_SUPPORTED)
+
+
+class _Closed:
+    """Stands where a channel has no session."""
+
+    routes: Final = _ClosedRoutes()
+
+
+_CLOSED: Final = _Closed()
+
+
+class Uicc:
+    """A powered card. Not safe for several threads at once, as a card has one line."""
+
+    __slots__ = ("_applets", "_atr", "_channels", "_current", "_memory", "_sessions", "rng", "toolkit")
+
+    def __init__(
+        self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int
+    ) -> None:
+        self._atr: Final = atr
+        self._applets: Final = tuple(applets)
+        self._memory: Final = memory
+        self._channels: Final = min(channels, CHANNELS)
+        self.rng: Final = rng
+        self.toolkit: Final = Toolkit()
+        self._sessions: dict[tuple[int, Applet], Session] = {}
+        self._current: list[Session | _Closed] = []
+        self.reset()
+
+    def reset(self) -> bytes:
+        """Power-cycle: all that is volatile is gone; answers the ATR."""
+        self._memory.rollback()
+        self.toolkit.reset()
+        for applet in self._applets:
+            applet.reset()
+        self._sessions.clear()
+        self._current = [_CLOSED] * CHANNELS
+        self._current[0] = MASTER_FILE.session(self, 0)
+        return self._atr
+
+    def close(self) -> None:
+        """Take the card out for good: power off, and let go of its store."""
+        self.reset()
+        self._memory.close()
+
+    def transmit(self, command: bytes) -> bytes:
+        """Carry out one command APDU; whatever the bytes, answers a response APDU."""
+        try:
+            if type(command) is not bytes:
+                command = bytes(command)
+            if len(command) < 4:
+                return _WRONG_LENGTH
+            session = self._current[_CHANNEL[command[0]]]
+            response = session.routes[command[:4]](session, command)
+            if self._memory.dirty:
+                self._memory.commit()
+        except SwError as refusal:
+            self._memory.rollback()
+            return refusal.sw.to_bytes(2, "big")
+        except StoreError as fault:
+            self._memory.rollback()
+            _log.warning("the store failed: %s", fault)
+            return SW.MEMORY_FAILURE.encoded
+        except Exception as bug:  # noqa: BLE001 - a card never dies of a command; a bug in it is 6F00 and a log entry
+            self._memory.rollback()
+            _log.error("unhandled %s", type(bug).__name__, exc_info=_without_values(bug))
+            return SW.NO_PRECISE_DIAGNOSIS.encoded
+        # ETSI TS 102 221 7.4.2: normal ending becomes 91xx while a proactive command waits.
+        if self.toolkit.waiting and response[-2:] == OK:
+            return response[:-2] + proactive_pending(len(self.toolkit.waiting))
+        return response
+
+    def commit(self) -> None:
+        """Write what was put before the command ends: only a PIN try needs it."""
+        self._memory.commit()
+
+    def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
+        """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""
+        # GlobalPlatform Card Specification 2.3.1, 11.9: without a name the issuer domain is meant; it is the first.
+        candidates = [a for a in self._applets if any(name.startswith(aid) for name in a.aids)]
+        applet = _occurrence(candidates[:1] if not aid else candidates, session.applet, occurrence)
+        found = self._sessions.get((session.channel, applet))
+        if found is None:
+            found = self._sessions[session.channel, applet] = applet.session(self, session.channel)
+        return self._make_current(found)
+
+    def select_master_file(self, session: Session) -> Session:
+        """Select no application."""
+        return self._make_current(MASTER_FILE.session(self, session.channel))
+
+    def open_channel(self, session: Session, number: int) -> int:
+        """Open a logical channel (0: the first that is free); SwError 6881 if there is none."""
+        free = [n for n in range(1, self._channels) if self._current[n] is _CLOSED]
+        if not free or (number and number not in free):
+            raise SwError(SW.CHANNEL_NOT_SUPPORTED, "no such channel is free")
+        number = number or free[0]
+        # ISO/IEC 7816-4 11.1.2: opened from the basic channel, it begins at the master file; from another, at
+        # what is selected there.
+        applet = session.applet if session.channel else MASTER_FILE
+        opened = applet.session(self, number)
+        if session.channel and applet in self._applets:
+            self._sessions[number, applet] = opened
+        self._current[number] = opened
+        return number
+
+    def close_channel(self, number: int) -> None:
+        """Close a logical channel; its sessions grant nothing any more."""
+        if number == 0:
+            raise SwError(SW.WRONG_P1_P2, "the basic channel is always open")
+        if self._current[number] is _CLOSED:
+            raise SwError(SW.CHANNEL_NOT_SUPPORTED, "this channel is not open")
+        for key in [key for key in self._sessions if key[0] == number]:
+            self._sessions.pop(key).close()
+        self._current[number] = _CLOSED
+
+    def _make_current(self, session: Session) -> Session:
+        session.selected()
+        self._current[session.channel] = session
+        return session
+
+
+def _occurrence(candidates: Sequence[Applet], selected: Applet, occurrence: int) -> Applet:
+    """First, last, next or previous (0-3) of the applets whose AID begins as asked. ISO/IEC 7816-4 table 63."""
+    order = list(candidates)
+    if occurrence >= 2:
+        # Next and previous count from what is selected now; from elsewhere they begin at the end they come from.
+        at = order.index(selected) if selected in order else (-1 if occurrence == 2 else len(order))
+        order = order[at + 1 :] if occurrence == 2 else order[: max(at, 0)]
+    if not order:
+        raise SwError(SW.FILE_NOT_FOUND, "no such application")
+    return order[-1] if occurrence in {1, 3} else order[0]
+
+
+def _without_values(bug: Exception) -> Exception:
+    """The place of a bug without its message, which might hold what the command carried."""
+    return Exception("message withheld").with_traceback(bug.__traceback__)

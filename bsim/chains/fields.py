@@ -1,0 +1,72 @@
+"""Reading the JSON objects that wallets write transactions as. A ValueError begins with the field's name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+U64: Final = 1 << 64
+U256: Final = 1 << 256
+
+
+class Fields:
+    """The fields of one JSON object, each to be read once; `finish` refuses what nobody read."""
+
+    def __init__(self, given: Mapping[str, object], aliases: Mapping[str, str]) -> None:
+        self._left = dict(given)
+        for alias, name in aliases.items():
+            if alias in self._left:
+                value = self._left.pop(alias)
+                if self._left.setdefault(name, value) != value:
+                    raise ValueError(f"{alias}: not the same as {name}")
+
+    def read(self, name: str, parse: Callable[[object], T], default: T | None = None) -> T:
+        """Take a field through `parse`, or its default where it is not there; ValueError if it has none."""
+        if name not in self._left:
+            if default is None:
+                raise ValueError(f"{name}: missing")
+            return default
+        try:
+            return parse(self._left.pop(name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    def number(self, name: str, limit: int, default: int | None = None) -> int:
+        """Take a number from 0 to limit - 1, written as an int, a decimal string or 0x and hex digits."""
+        number = self.read(name, integer, default)
+        if not 0 <= number < limit:
+            raise ValueError(f"{name}: not from 0 to {limit - 1:#x}")
+        return number
+
+    def finish(self) -> None:
+        """Refuse a field that was not asked for: it means something, and it would not be signed."""
+        if self._left:
+            raise ValueError(f"{min(self._left)}: no field of this kind of transaction")
+
+
+def integer(value: object) -> int:
+    """Read an int, a decimal string or 0x and hex digits; no sign, space or underscore."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    # 78 decimal digits hold 2^256; longer ones are no number of any chain.
+    if isinstance(value, str) and len(value) <= 78 and value.isascii():
+        if value.isdecimal():
+            return int(value)
+        if value[:2] == "0x" and value[2:].isalnum():
+            return int(value[2:], 16)
+    raise ValueError("neither an integer, nor a decimal string, nor 0x and hex digits")
+
+
+def hex_bytes(value: object) -> bytes:
+    """Read 0x and an even number of hex digits."""
+    digits = value[2:] if isinstance(value, str) and value[:2] == "0x" else "?"
+    if digits and not (digits.isascii() and digits.isalnum()):
+        raise ValueError("not 0x and hex digits")
+    return bytes.fromhex(digits)
+
+
+def sequence(value: object) -> Sequence[object]:
+    """Read a list."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return value
+    raise ValueError("not a list")

@@ -1,0 +1,148 @@
+"""From one seed to every key: BIP-32 for secp256k1, SLIP-0010 for Ed25519. Private derivation only."""
+
+import hmac
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from bsim.crypto.ecdsa import ORDER, Engine
+
+Path = tuple[int, ...]
+HARDENED: Final = 0x8000_0000  # BIP-32 "Extended keys": indexes from here on are hardened
+_MAX_DEPTH: Final = 255  # BIP-32 "Serialization format" gives depth one byte
+_STEP: Final = re.compile(r"([0-9]{1,10})(['hH]?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An extended private key: secret and chain code, 32 bytes each. Its repr shows neither."""
+
+    secret: bytes = field(repr=False)
+    chain_code: bytes = field(repr=False)
+
+
+def parse_path(text: str) -> Path:
+    """Read "m/44'/60'/0'/0/1" (' or h or H for hardened); ValueError says which step is wrong."""
+    root, *steps = text.split("/")
+    if root != "m":
+        raise ValueError("a derivation path starts with m")
+    if len(steps) > _MAX_DEPTH:
+        raise ValueError(f"a derivation path has at most {_MAX_DEPTH} steps")
+    return tuple(_parse_step(number, step) for number, step in enumerate(steps, 1))
+
+
+def _parse_step(number: int, step: str) -> int:
+    match = _STEP.fullmatch(step)
+    if match is None:
+        raise ValueError(f"step {number} of the derivation path is no number: {step!r}")
+    index = int(match[1])
+    if index >= HARDENED:
+        raise ValueError(f"step {number} of the derivation path is above 2147483647: {step!r}")
+    return index + HARDENED if match[2] else index
+
+
+def format_path(path: Path) -> str:
+    """Write a path as "m/44'/60'/0'/0/1": the inverse of `parse_path`."""
+    return "/".join(["m", *(f"{i - HARDENED}'" if i >= HARDENED else str(i) for i in path)])
+
+
+class Scheme(ABC):
+    """How one curve's keys grow from a seed. It keeps nothing: seeds and nodes are the caller's."""
+
+    __slots__ = ()
+    _salt: ClassVar[bytes]
+
+    def master(self, seed: bytes) -> Node:
+        """Answer the root of a seed of 16-64 bytes (BIP-32 "Master key generation"); ValueError otherwise."""
+        if not 16 <= len(seed) <= 64:
+            raise ValueError("a seed is 16 to 64 bytes")
+        return self._root(hmac.digest(self._salt, seed, "sha512"))
+
+    def derive(self, seed: bytes, path: str | Iterable[int]) -> Node:
+        """Answer the node at `path` under the seed's root; ValueError if seed or path is wrong."""
+        node = self.master(seed)
+        for index in parse_path(path) if isinstance(path, str) else path:
+            node = self.child(node, index)
+        return node
+
+    @abstractmethod
+    def _root(self, digest: bytes) -> Node:
+        """Make the root of the 64 bytes I."""
+
+    @abstractmethod
+    def child(self, node: Node, index: int) -> Node:
+        """Answer the child of that index (0 to 2^32-1, hardened from 2^31); ValueError if there is none."""
+
+    @abstractmethod
+    def account_path(self, coin_type: int, slot: int) -> Path:
+        """Answer where the key of a card's slot lives; ValueError if coin type or slot is above 2^31-1."""
+
+
+def _account(coin_type: int, slot: int) -> tuple[int, int, int]:
+    """Answer m/44'/c'/0' (BIP-44): what both schemes' paths begin with."""
+    if not 0 <= coin_type < HARDENED:
+        raise ValueError(f"coin type {coin_type} is above 2147483647: it cannot be hardened")
+    if not 0 <= slot < HARDENED:
+        raise ValueError(f"slot {slot} is above 2147483647")
+    return 44 + HARDENED, coin_type + HARDENED, HARDENED
+
+
+class Bip32(Scheme):
+    """BIP-32 private derivation over secp256k1."""
+
+    __slots__ = ("_add", "_public_key")
+    _salt = b"Bitcoin seed"
+
+    def __init__(self, engine: Engine) -> None:
+        self._add = engine.add
+        self._public_key = engine.public_key
+
+    def _root(self, digest: bytes) -> Node:
+        # BIP-32 "Master key generation": a root of 0 or n and above is invalid; such a seed has no keys.
+        if not 0 < int.from_bytes(digest[:32], "big") < ORDER:
+            raise ValueError("this seed has no secp256k1 master key")
+        return Node(digest[:32], digest[32:])
+
+    def child(self, node: Node, index: int) -> Node:
+        """BIP-32 CKDpriv.
+
+        Where it says "proceed with the next value for i" (once in 2^127) this is a ValueError: a slot's path
+        names its key, and another index would be another slot's.
+        """
+        secret = node.secret
+        if HARDENED <= index <= 0xFFFF_FFFF:
+            data = b"\0" + secret
+        elif 0 <= index < HARDENED:
+            point = self._public_key(secret)
+            data = (b"\3" if point[64] & 1 else b"\2") + point[1:33]
+        else:
+            raise ValueError("a child index is 0 to 2^32-1")
+        digest = hmac.digest(node.chain_code, data + index.to_bytes(4, "big"), "sha512")
+        return Node(self._add(secret, digest[:32]), digest[32:])
+
+    def account_path(self, coin_type: int, slot: int) -> Path:
+        """m/44'/c'/0'/0/i, where the wallet app takes the key of slot i to live (known)."""
+        return (*_account(coin_type, slot), 0, slot)
+
+
+class Slip10Ed25519(Scheme):
+    """SLIP-0010 for Ed25519: every step is hardened, and every digest is a key: nothing is tried again."""
+
+    __slots__ = ()
+    _salt = b"ed25519 seed"
+
+    def _root(self, digest: bytes) -> Node:
+        return Node(digest[:32], digest[32:])
+
+    def child(self, node: Node, index: int) -> Node:
+        """SLIP-0010 CKDpriv; ValueError for an index that is not hardened (2^31 to 2^32-1)."""
+        if not HARDENED <= index <= 0xFFFF_FFFF:
+            raise ValueError("Ed25519 keys have hardened children only")
+        data = b"\0" + node.secret + index.to_bytes(4, "big")
+        return self._root(hmac.digest(node.chain_code, data, "sha512"))
+
+    def account_path(self, coin_type: int, slot: int) -> Path:
+        """m/44'/c'/0'/0'/i' (chosen)."""
+        return (*_account(coin_type, slot), HARDENED, slot + HARDENED)

@@ -1,0 +1,130 @@
+"""The phone: sends TERMINAL PROFILE, fetches proactive commands, shows them to a user and carries back the answer.
+
+It stands between an app and a card as a modem does: the app sees 9000 where the card said 91xx.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Final, Protocol
+
+from bsim.applets.proactive import CommandType, ProactiveCommand, Result, TerminalResponse
+from bsim.ports import Card, Clock
+from bsim.spec import Command, encode, spec
+from bsim.sw import OK
+from bsim.tlv import TlvError
+
+_UICC: Final = spec().applets["uicc"].commands
+_PENDING: Final = 0x91
+# ETSI TS 102 223 5.2: profile download; DISPLAY TEXT, GET INKEY, GET INPUT.
+TERMINAL_PROFILE: Final = bytes((0x01, 0x00, 0x07))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a user does with a dialogue. `text` is never shown by `repr`; it may be a PIN."""
+
+    result: int
+    text: str | None = field(default=None, repr=False)
+
+
+Respond = Callable[[Reply, float], None]
+"""Answers a dialogue, so many seconds from now; from any thread, and without effect once the dialogue is over."""
+
+
+class User(Protocol):
+    """Who holds the phone."""
+
+    def asked(self, command: ProactiveCommand, respond: Respond) -> None:
+        """See a dialogue, and respond at once, later, or never."""
+        ...
+
+
+class Handset:
+    """A phone. `insert` puts a card in it, and answers the card as apps on this phone see it."""
+
+    def __init__(self, user: User, *, clock: Clock = time.monotonic) -> None:
+        self.user: Final = user
+        self.clock: Final = clock
+
+    def insert(self, card: Card) -> "CardInHandset":
+        """Put a card in and power it on."""
+        return CardInHandset(card, self)
+
+
+class CardInHandset:
+    """A card as apps on the phone see it; itself a card. Safe for several threads."""
+
+    def __init__(self, card: Card, handset: Handset) -> None:
+        self.card: Final = card
+        self._handset: Final = handset
+        self._lock: Final = RLock()
+        self._dialogue: ProactiveCommand | None = None
+        self._reply: Reply | None = None
+        self._due = 0.0
+        self.reset()
+
+    def reset(self) -> bytes:
+        """Power-cycle the card; an open dialogue is gone from the screen."""
+        with self._lock:
+            self._dialogue = self._reply = None
+            atr = self.card.reset()
+            self._serve(self._send(_UICC["TERMINAL_PROFILE"], profile=TERMINAL_PROFILE))
+            return atr
+
+    def transmit(self, command: bytes) -> bytes:
+        """Carry one APDU; before it the user's answer, if its time has come, and after it what the card asks."""
+        with self._lock:
+            if self._reply is not None:
+                self._deliver()
+            response = self.card.transmit(command)
+            if response[-2] != _PENDING:
+                return response
+            self._serve(response)
+            return response[:-2] + OK
+
+    def _serve(self, response: bytes) -> None:
+        """Fetch and show what the card asks, until nothing waits or the user takes time."""
+        while response[-2] == _PENDING:
+            self._show(self._send(_UICC["FETCH"], le=response[-1] or 256))
+            if self._reply is None or self._due > self._handset.clock():
+                return
+            response = self._respond()
+
+    def _deliver(self) -> None:
+        if self._due <= self._handset.clock():
+            self._serve(self._respond())
+
+    def _show(self, fetched: bytes) -> None:
+        try:
+            command = ProactiveCommand.parse(fetched[:-2])
+        except TlvError:
+            return  # nothing was fetched that could be answered; the card is left to its own time-out
+        self._dialogue = command
+
+        def respond(reply: Reply, after: float = 0.0) -> None:
+            with self._lock:
+                if self._dialogue is not command:
+                    return
+                self._reply, self._due = reply, self._handset.clock() + after
+                if not showing:
+                    self._deliver()
+
+        showing = True
+        if command.type in set(CommandType):
+            self._handset.user.asked(command, respond)
+        else:
+            respond(Reply(Result.BEYOND_CAPABILITIES))
+        showing = False
+
+    def _respond(self) -> bytes:
+        command, reply = self._dialogue, self._reply
+        self._dialogue = self._reply = None
+        if command is None or reply is None:
+            return OK
+        response = TerminalResponse(command.number, command.type, command.qualifier, reply.result, reply.text)
+        return self._send(_UICC["TERMINAL_RESPONSE"], response=response.encode())
+
+    def _send(self, command: Command, **values: int | bytes) -> bytes:
+        return self.card.transmit(encode(command, values).encode())

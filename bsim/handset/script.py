@@ -1,0 +1,79 @@
+"""A user who follows a script: `right`, `wrong,wrong,right`, `cancel`, `silent`, `right@1.5s`, `123456`."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bsim.applets.proactive import CommandType, ProactiveCommand, Result
+from bsim.handset.phone import Reply, Respond
+from bsim.spec import spec
+
+_TEXT: Final = spec().applets["wallet"].dialogue
+_ENTRY: Final = re.compile(r"(right|wrong|cancel|silent|\d+)(?:@(\d+(?:\.\d+)?)(ms|s)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer: what is done, and after how many seconds (None: at once; for `silent`, never)."""
+
+    action: str
+    delay: float | None
+
+
+def parse_script(script: str) -> tuple[Step, ...]:
+    """Read a script; ValueError says what an entry may be."""
+    steps = []
+    for entry in script.split(","):
+        match = _ENTRY.fullmatch(entry.strip())
+        if match is None:
+            raise ValueError(
+                f"handset script: {entry.strip()!r} is none of right, wrong, cancel, silent or digits, "
+                "each with a delay if wished: right@1.5s"
+            )
+        action, number, unit = match.groups()
+        delay = float(number) / (1000 if unit == "ms" else 1) if number else None
+        steps.append(Step(action, delay))
+    return tuple(steps)
+
+
+class ScriptedUser:
+    """Answers each dialogue with the script's next step; the last step goes on for ever.
+
+    `right` types the BPIN (and, where a new one is asked for, the new BPIN) and says yes; `wrong` types another and says
+    no; `cancel` ends the session; `silent` does nothing, or with a delay lets the phone give up; digits are typed as
+    they are. Texts are shown and taken note of without using up a step.
+    """
+
+    def __init__(self, script: str, bpin: str = "123456", new_bpin: str | None = None) -> None:
+        self._steps: Final = parse_script(script)
+        self._next = 0
+        self._bpin = bpin
+        self._new_bpin = new_bpin or bpin
+
+    def asked(self, command: ProactiveCommand, respond: Respond) -> None:
+        """See a dialogue and do as the script says."""
+        if command.type == CommandType.DISPLAY_TEXT:
+            respond(Reply(Result.PERFORMED), 0.0)
+            return
+        step = self._steps[min(self._next, len(self._steps) - 1)]
+        self._next += 1
+        if step.action == "silent":
+            if step.delay is not None:
+                respond(Reply(Result.NO_RESPONSE_FROM_USER), step.delay)
+        elif step.action == "cancel":
+            respond(Reply(Result.TERMINATED_BY_USER), step.delay or 0.0)
+        else:
+            respond(Reply(Result.PERFORMED, self._text(command, step.action)), step.delay or 0.0)
+
+    def _text(self, command: ProactiveCommand, action: str) -> str:
+        if command.type == CommandType.GET_INKEY:
+            return "\1" if action == "right" else "\0"
+        if action.isdigit():
+            return action
+        asks_new = command.text in {_TEXT["new_bpin"], _TEXT["repeat_bpin"]}
+        right = self._new_bpin if asks_new else self._bpin
+        if action == "wrong":
+            return "".join(str((int(digit) + 1) % 10) for digit in right)
+        if command.text == _TEXT["repeat_bpin"]:
+            self._bpin = self._new_bpin
+        return right

@@ -1,0 +1,38 @@
+"""A user at the terminal: dialogues appear there, and are answered whenever the user likes."""
+
+import sys
+from getpass import getpass
+from threading import Thread
+
+from bsim.applets.proactive import CommandType, ProactiveCommand, Result
+from bsim.handset.phone import Reply, Respond
+
+
+class TerminalUser:
+    """Shows each dialogue on the terminal and reads the answer in a thread of its own, so that the card goes on."""
+
+    def __init__(self) -> None:
+        if not sys.stdin.isatty():
+            raise ValueError("--handset ask needs a terminal; use a script such as --handset right instead")
+
+    def asked(self, command: ProactiveCommand, respond: Respond) -> None:
+        """Show a dialogue; Ctrl-D or an empty answer cancels it."""
+        if command.type == CommandType.DISPLAY_TEXT:
+            print(f"\n[phone] {command.text}", file=sys.stderr)
+            respond(Reply(Result.PERFORMED), 0.0)
+            return
+        Thread(target=self._ask, args=(command, respond), name="bsim-handset", daemon=True).start()
+
+    def _ask(self, command: ProactiveCommand, respond: Respond) -> None:
+        yes_no = command.type == CommandType.GET_INKEY
+        prompt = f"\n[phone] {command.text}{' (y/n)' if yes_no else ''}: "
+        try:
+            typed = getpass(prompt) if command.hidden else input(prompt)
+        except EOFError:
+            typed = ""
+        if not typed:
+            respond(Reply(Result.TERMINATED_BY_USER), 0.0)
+        elif yes_no:
+            respond(Reply(Result.PERFORMED, "\1" if typed.lower().startswith("y") else "\0"), 0.0)
+        else:
+            respond(Reply(Result.PERFORMED, typed), 0.0)

@@ -1,0 +1,157 @@
+"""The composition root: which applets, AIDs, ATR and limits make one kind of card, and how one is personalised."""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from functools import cache, reduce
+from operator import xor
+from typing import Final
+
+from bsim.applets import issuer, wallet_state
+from bsim.applets.bpin import is_bpin
+from bsim.applets.issuer import IssuerDomain, IssuerState
+from bsim.applets.keys import Keys
+from bsim.applets.wallet import with_seed
+from bsim.applets.wallet_session import WalletApplet, WalletRules
+from bsim.applets.wallet_state import MAX_TRIES, WalletState
+from bsim.card.commands import ISSUER_ROUTES, WALLET_ROUTES
+from bsim.card.uicc import Uicc
+from bsim.crypto import mnemonic as bip39
+from bsim.crypto.ecdsa import Engine, engine
+from bsim.ports import Rng, Store
+from bsim.spec import spec
+from bsim.store import Memory, RamStore, StoreError
+
+DEFAULT_BPIN: Final = "123456"
+# A key for tests, as GlobalPlatform's default keys are: 40 41 ... 4F.
+TEST_OPENING_KEY: Final = bytes(range(0x40, 0x50))
+_PROFILE_RECORD: Final = "card.profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kind of card."""
+
+    name: str
+    title: str
+    version: bytes = b"\x00\x51"
+    channels: int = 20
+    historical: bytes = b"BSIM"
+    rules: WalletRules = field(default_factory=WalletRules)
+
+    @property
+    def atr(self) -> bytes:
+        """The answer to reset of a UICC with T=0. ISO/IEC 7816-3 8.2, ETSI TS 102 221 6.3."""
+        # T0: TD1 follows. TD1: T=0, TD2 follows. TD2: T=15, TA3 follows. TA3: clock stop, classes A, B and C.
+        interface = bytes((0x80, 0x1F, 0xC7))
+        # ISO/IEC 7816-4 8.1.1: category 80; service data (31); capabilities (73): DF names in full and part, by
+        # file id; chaining and extended lengths; channels given by card or client, eight or more of them.
+        tail = bytes((0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0xDF)) + self.historical
+        body = bytes((0x80 | len(tail),)) + interface + tail
+        # TCK is there because T=15 is: the exclusive-or of all bytes from T0 on is zero. ISO/IEC 7816-3 8.2.5.
+        return b"\x3b" + body + bytes((reduce(xor, body),))
+
+
+PROFILES: Final = {
+    profile.name: profile
+    for profile in (
+        Profile("strict", "the real card's commands and nothing else"),
+        Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Personalisation:
+    """What is written to one card before it is handed out. Without entropy the card is blank."""
+
+    profile: Profile
+    iccid: bytes
+    entropy: bytes = field(repr=False)
+    bpin: str = field(repr=False)
+
+
+def profile_named(name: str) -> Profile:
+    """Answer a profile; ValueError names those there are."""
+    if name not in PROFILES:
+        raise ValueError(f"no profile {name!r}; there is {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def personalisation(
+    *,
+    mnemonic: str | None = None,
+    blank: bool = False,
+    bpin: str = DEFAULT_BPIN,
+    profile: str = "extended",
+    iccid: str | None = None,
+    rng: Rng = secrets.token_bytes,
+) -> Personalisation:
+    """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
+    if blank and mnemonic is not None:
+        raise ValueError("a blank card has no mnemonic")
+    if not is_bpin(bpin.encode()):
+        raise ValueError("a BPIN has six digits")
+    entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
+    encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
+    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin)
+
+
+def personalise(store: Store, card: Personalisation) -> None:
+    """Write a new card into an empty store."""
+    state = WalletState(
+        version=card.profile.version,
+        entropy=b"",
+        seed=b"",
+        bpin=card.bpin.encode(),
+        bpin_is_default=card.bpin == DEFAULT_BPIN,
+        tries=MAX_TRIES,
+        opening_key=TEST_OPENING_KEY,
+        opened=False,
+        slots=(),
+    )
+    changes = wallet_state.LAYOUT.changes(None, with_seed(state, card.entropy))
+    changes |= issuer.LAYOUT.changes(None, IssuerState(card.iccid))
+    store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
+
+
+def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
+    """Build the card that a store holds; StoreError if it holds none."""
+    try:
+        profile = profile_named(store.read()[_PROFILE_RECORD].decode())
+    except (KeyError, ValueError) as fault:
+        raise StoreError("this store holds no card of a kind known here") from fault
+    memory = Memory(store)
+    applets = spec().applets
+    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
+    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
+    wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, profile.rules)
+    return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
+
+
+def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
+    """Make a card that lives in memory."""
+    store = RamStore()
+    personalise(store, card)
+    return power_on(store, rng)
+
+
+@cache
+def default_engine() -> Engine:
+    """The signing engine the environment names in BSIM_ENGINE; coincurve where it names none."""
+    return engine(os.environ.get("BSIM_ENGINE") or None)
+
+
+def encode_iccid(digits: str) -> bytes:
+    """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, F at the end. ITU-T E.118, TS 102 221 13.2."""
+    if not digits.isascii() or not digits.isdigit() or len(digits) not in {19, 20}:
+        raise ValueError("an ICCID has 19 or 20 digits")
+    padded = digits.ljust(20, "F")
+    return bytes.fromhex("".join(padded[at + 1] + padded[at] for at in range(0, 20, 2)))
+
+
+def random_iccid(rng: Rng) -> bytes:
+    """Make up an ICCID: telecom, China, China Telecom's digits, and a check digit that is right. ITU-T E.118."""
+    digits = "898603" + str(int.from_bytes(rng(8), "big") % 10**12).zfill(12)
+    doubled = (sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(digits)))
+    return encode_iccid(digits + str(-sum(doubled) % 10))

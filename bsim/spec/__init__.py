@@ -1,0 +1,29 @@
+"""The one declaration: every command, read once from applet_spec/*.toml into frozen tables."""
+
+from functools import cache
+
+from bsim.spec.encode import encode
+from bsim.spec.load import SpecError, folder, load
+from bsim.spec.model import Applet, Command, Example, Field, Kind, Parameter, Source, Spec, sw_matches
+
+__all__ = [
+    "Applet",
+    "Command",
+    "Example",
+    "Field",
+    "Kind",
+    "Parameter",
+    "Source",
+    "Spec",
+    "SpecError",
+    "encode",
+    "load",
+    "spec",
+    "sw_matches",
+]
+
+
+@cache
+def spec() -> Spec:
+    """Answer the declarations that ship with the package."""
+    return load(folder())

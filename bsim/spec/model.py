@@ -1,0 +1,159 @@
+"""What a declaration says, typed and frozen. The schema is described in applet_spec/README.md."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a field is carried."""
+
+    U8 = "u8"
+    U16 = "u16"
+    U32 = "u32"
+    BYTES = "bytes"
+    TLV = "tlv"
+
+    @property
+    def size(self) -> int:
+        """Bytes of an integer kind; 0 for the others."""
+        return {Kind.U8: 1, Kind.U16: 2, Kind.U32: 4}.get(self, 0)
+
+
+class Source(StrEnum):
+    """Whether a command was read off the real card's client or is this project's choice."""
+
+    KNOWN = "known"
+    CHOSEN = "chosen"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A named part of command or response data. Lengths are those of the value, in bytes."""
+
+    name: str
+    kind: Kind
+    minimum: int
+    maximum: int
+    tag: int | None
+    values: Mapping[str, int]
+    secret: bool
+
+    @property
+    def encoded_minimum(self) -> int:
+        """The fewest bytes the field takes in the data."""
+        return self.minimum + (2 if self.kind is Kind.TLV else 0)
+
+    @property
+    def encoded_maximum(self) -> int:
+        """The most bytes the field takes in the data (BER-TLV lengths included)."""
+        return self.maximum + ((2 if self.maximum < 0x80 else 4) if self.kind is Kind.TLV else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """P1 or P2: one fixed value, or a named field with its legal values."""
+
+    name: str | None
+    legal: tuple[int, ...]
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command on a card in a named state, and what it answers; `..` in the response stands for any byte."""
+
+    title: str
+    card: str
+    given: tuple[str, ...]
+    command: bytes
+    response: str
+    sw: str
+
+    def matches(self, data: bytes, sw: int) -> bool:
+        """Whether an answer is the one the example declares."""
+        pattern = self.response.replace("..", "[0-9A-F]{2}")
+        return sw_matches(self.sw, sw) and re.fullmatch(pattern, data.hex().upper()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of one applet; everything that is known of it."""
+
+    applet: str
+    name: str
+    title: str
+    source: Source
+    reference: str
+    cla: tuple[int, ...]
+    ins: int
+    p1: Parameter
+    p2: Parameter
+    when: tuple[str, ...]
+    needs: tuple[str, ...]
+    data: tuple[Field, ...]
+    response: tuple[Field, ...]
+    le_asked: bool
+    chaining: bool
+    sw: Mapping[str, str]
+    notes: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def lc_minimum(self) -> int:
+        """The fewest data bytes the command takes."""
+        return sum(field.encoded_minimum for field in self.data)
+
+    @property
+    def lc_maximum(self) -> int:
+        """The most data bytes the command takes."""
+        return sum(field.encoded_maximum for field in self.data)
+
+    @property
+    def response_maximum(self) -> int:
+        """The most bytes the response has before its status word."""
+        return sum(field.encoded_maximum for field in self.response)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of all that varies, in the order a handler takes it: P1, P2, Le, then data."""
+        named = tuple(parameter.name for parameter in (self.p1, self.p2) if parameter.name)
+        return named + (("le",) if self.le_asked else ()) + tuple(field.name for field in self.data)
+
+    def allows(self, sw: int) -> bool:
+        """Whether the command itself declares this status word."""
+        return any(sw_matches(pattern, sw) for pattern in self.sw)
+
+
+@dataclass(frozen=True, slots=True)
+class Applet:
+    """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name."""
+
+    name: str
+    title: str
+    aids: tuple[bytes, ...]
+    reference: str
+    commands: Mapping[str, Command]
+    conditions: Mapping[str, str]
+    rights: Mapping[str, str]
+    dialogue: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All declarations: the applets by name, and the status words any command may answer."""
+
+    applets: Mapping[str, Applet]
+    common: Mapping[str, str]
+
+    def allows(self, command: Command | None, sw: int) -> bool:
+        """Whether a card may answer `sw` to the command, or to bytes that are no command at all."""
+        if any(sw_matches(pattern, sw) for pattern in self.common):
+            return True
+        return command is not None and command.allows(sw)
+
+
+def sw_matches(pattern: str, sw: int) -> bool:
+    """Whether a status word fits a declared one: four hex digits, `*` for any."""
+    return all(want in {"*", have} for want, have in zip(pattern, f"{sw:04X}", strict=True))
