@@ -1,10 +1,10 @@
 """bsim: the BSIM blockchain SIM card as software, the card you can pip install.
 
-    card = bsim.new_card()
-    wallet = bsim.Wallet(card)
-    wallet.derive(60)
-    wallet.verify_bpin()
-    signature = wallet.sign(60, 1, digest)
+card = bsim.new_card()
+wallet = bsim.Wallet(card)
+wallet.derive(60)
+wallet.verify_bpin()
+signature = wallet.sign(60, 1, digest)
 """
 
 from typing import TYPE_CHECKING

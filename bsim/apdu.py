@@ -92,9 +92,7 @@ class CommandApdu:
             return header + encoded_lc + self.data + (b"" if le is None else bytes((le & 0xFF,)))
         encoded_lc = b"\0" + lc.to_bytes(2, "big") if lc else b""
         lead = b"" if lc else b"\0"
-        return (
-            header + encoded_lc + self.data + (b"" if le is None else lead + (le & 0xFFFF).to_bytes(2, "big"))
-        )
+        return header + encoded_lc + self.data + (b"" if le is None else lead + (le & 0xFFFF).to_bytes(2, "big"))
 
 
 def body(raw: bytes) -> tuple[int, int, int | None]:

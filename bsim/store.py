@@ -98,9 +98,7 @@ class SqliteStore:
             raise StoreError(f"{self._path}: cannot be made ({fault.strerror})") from fault
 
     def _check(self) -> None:
-        found = self._database.execute(
-            "SELECT value FROM record WHERE name = ?", (_FORMAT_RECORD,)
-        ).fetchone()
+        found = self._database.execute("SELECT value FROM record WHERE name = ?", (_FORMAT_RECORD,)).fetchone()
         if found is None or found[0] != FORMAT:
             raise StoreError(f"{self._path}: made by another version of bsim")
 
@@ -122,10 +120,7 @@ class Layout(Generic[State]):
         """Build the state from its records; StoreError if one is missing or malformed."""
         try:
             return self._kind(
-                **{
-                    name: decode(records[f"{self._prefix}.{name}"])
-                    for name, (_, decode) in self._codecs.items()
-                }
+                **{name: decode(records[f"{self._prefix}.{name}"]) for name, (_, decode) in self._codecs.items()}
             )
         except (KeyError, ValueError) as fault:
             raise StoreError(f"the card's {self._prefix} records are incomplete or damaged") from fault

@@ -170,9 +170,7 @@ class Client:
             times.append((now() - begin) / 1000)
         self._check(status)
         if len(answer) != len(ANSWER):
-            raise SystemExit(
-                f"the card answers {bytes(answer).hex()}: not as long as the echo card's {ANSWER.hex()}"
-            )
+            raise SystemExit(f"the card answers {bytes(answer).hex()}: not as long as the echo card's {ANSWER.hex()}")
         self._check(scard.SCardDisconnect(card, scard.SCARD_UNPOWER_CARD))
         return statistics.median(times)
 

@@ -92,9 +92,7 @@ def _types(handler: Handler) -> dict[str, type]:
 def _check_signature(command: Command, handler: Handler) -> None:
     types = _types(handler)
     if tuple(types) != command.fields:
-        raise BindingError(
-            f"{command.name}: the handler takes {tuple(types)}, the entry has {command.fields}"
-        )
+        raise BindingError(f"{command.name}: the handler takes {tuple(types)}, the entry has {command.fields}")
     for name, values, native in _declared_types(command):
         if values:
             fits = _members(types[name]) == dict(values)

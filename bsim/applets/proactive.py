@@ -25,9 +25,7 @@ _PACKED: Final = 0x00
 _EIGHT_BIT: Final = 0x04
 _UCS2: Final = 0x08
 # Characters that have their ASCII code in the GSM default alphabet too. 3GPP TS 23.038 6.2.1.
-_COMMON: Final = frozenset(
-    "\n !\"#%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-)
+_COMMON: Final = frozenset("\n !\"#%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
 class CommandType(IntEnum):

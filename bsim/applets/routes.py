@@ -137,9 +137,7 @@ def compile_route(
     return route
 
 
-def _with_fields(
-    command: Command, handler: Handler, guards: tuple[Guard, ...], types: Mapping[str, type]
-) -> Route:
+def _with_fields(command: Command, handler: Handler, guards: tuple[Guard, ...], types: Mapping[str, type]) -> Route:
     least, most = command.lc_minimum, command.lc_maximum
     check_le = _le_check(command)
     split = (_tlv_splitter if _is_tlv(command) else _splitter)(command.data, types)
@@ -194,9 +192,7 @@ def _le_check(command: Command) -> Callable[[int | None], bytes | None]:
     return check
 
 
-def _parameters(
-    command: Command, types: Mapping[str, type]
-) -> Callable[[bytes, int | None], tuple[Any, ...]] | None:
+def _parameters(command: Command, types: Mapping[str, type]) -> Callable[[bytes, int | None], tuple[Any, ...]] | None:
     """How P1, P2 and Le become arguments; None where all three are fixed."""
     named = [
         (at, _legal(parameter.values, types[parameter.name]) or {value: value for value in parameter.legal})

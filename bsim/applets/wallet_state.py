@@ -50,8 +50,7 @@ _SLOT_HEAD: Final = Struct(">IBB")  # coin type, algorithm, length of the public
 
 def _encode_slots(slots: tuple[Slot, ...]) -> bytes:
     return b"".join(
-        _SLOT_HEAD.pack(slot.coin_type, slot.algorithm, len(slot.public_key)) + slot.public_key
-        for slot in slots
+        _SLOT_HEAD.pack(slot.coin_type, slot.algorithm, len(slot.public_key)) + slot.public_key for slot in slots
     )
 
 

@@ -33,9 +33,7 @@ class T0:
         held, asked = self._held, self._asked
         self._held = self._asked = b""
         if len(command) == 5 and held:
-            if asked == command[:4] or (
-                not asked and command[1] == _GET_RESPONSE and command[2:4] == b"\0\0"
-            ):
+            if asked == command[:4] or (not asked and command[1] == _GET_RESPONSE and command[2:4] == b"\0\0"):
                 return self._answer(command[:4] if asked else b"", held, command[4] or _MOST)
         response = self._card.transmit(command)
         if len(response) == 2:

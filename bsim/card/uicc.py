@@ -43,9 +43,7 @@ class Uicc:
 
     __slots__ = ("_applets", "_atr", "_channels", "_current", "_memory", "_sessions", "rng", "toolkit")
 
-    def __init__(
-        self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int
-    ) -> None:
+    def __init__(self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int) -> None:
         self._atr: Final = atr
         self._applets: Final = tuple(applets)
         self._memory: Final = memory

@@ -9,9 +9,7 @@ from typing import Final, TypeAlias
 Item: TypeAlias = "bytes | Sequence[Item]"
 Decoded: TypeAlias = "bytes | list[Decoded]"
 
-MAX_DEPTH: Final = (
-    32  # ours: no transaction nests deeper than 4, and Python's stack is not the card's to spend
-)
+MAX_DEPTH: Final = 32  # ours: no transaction nests deeper than 4, and Python's stack is not the card's to spend
 MAX_LENGTH: Final = 1 << 20  # ours: a megabyte, eight times what a node takes as one transaction
 
 _STRING: Final = 0x80

@@ -1,7 +1,7 @@
 """The client's side of ECDSA over secp256k1: strict DER, and verification and recovery by python-ecdsa.
 
-It is not the engine that signs, unless it was chosen to be. Signatures are taken with s in either half, as the
-real card's client takes them; `recoverable` answers the lower.
+It is not the engine that signs, unless it was chosen to be. Signatures are taken with s in either half, as
+the real card's client takes them; `recoverable` answers the lower.
 """
 
 from typing import TYPE_CHECKING

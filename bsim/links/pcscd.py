@@ -36,9 +36,7 @@ _STOP_SECONDS: Final = 5.0
 _SUN_PATH: Final = 107  # unix(7): 108 bytes with the closing NUL
 
 # The directories pcscd takes its drivers from (its usbdropdir) on Debian, Fedora and after a build by hand.
-_DRIVERS: Final = tuple(
-    map(Path, ("/usr/lib/pcsc/drivers", "/usr/lib64/pcsc/drivers", "/usr/local/lib/pcsc/drivers"))
-)
+_DRIVERS: Final = tuple(map(Path, ("/usr/lib/pcsc/drivers", "/usr/lib64/pcsc/drivers", "/usr/local/lib/pcsc/drivers")))
 _VPCD: Final = "serial/libifdvpcd.so"
 
 # In the namespace the private directory is /run. Hiding the USB drivers leaves the machine's own readers to
@@ -131,9 +129,7 @@ class PrivatePcscd:
     def start(self) -> None:
         """Run pcscd and wait until it answers."""
         # The ports stay the same from one start to the next: the cards know them.
-        for ports in (
-            [self._ports] if self._ports else [(port, port + 1) for port in random.sample(_PORTS, 16)]
-        ):
+        for ports in [self._ports] if self._ports else [(port, port + 1) for port in random.sample(_PORTS, 16)]:
             self._process = _spawn(self._root, self._tools, ports)
             try:
                 if self._wait():
@@ -206,9 +202,7 @@ def _socket(root: Path) -> Path:
 def _furnish(root: Path, tools: Tools) -> None:
     """Put what pcscd needs into the directory that becomes its /run."""
     if len(os.fsencode(_socket(root))) > _SUN_PATH:
-        raise PcscUnavailable(
-            f"{_socket(root)} is too long for a socket's name; set TMPDIR to a shorter directory"
-        )
+        raise PcscUnavailable(f"{_socket(root)} is too long for a socket's name; set TMPDIR to a shorter directory")
     shutil.copy(tools.drivers / _VPCD, root / "libifdvpcd.so")
     (root / "readers").mkdir()
     shim = str(root / "vpcd_loopback.so")
@@ -219,9 +213,7 @@ def _furnish(root: Path, tools: Tools) -> None:
         check=False,
     )
     if built.returncode:
-        raise PcscUnavailable(
-            f"cannot build {_SHIM.name}; apt-get install gcc libc6-dev\n{built.stderr.strip()}"
-        )
+        raise PcscUnavailable(f"cannot build {_SHIM.name}; apt-get install gcc libc6-dev\n{built.stderr.strip()}")
 
 
 def _spawn(root: Path, tools: Tools, ports: tuple[int, int]) -> subprocess.Popen[bytes]:
@@ -229,8 +221,7 @@ def _spawn(root: Path, tools: Tools, ports: tuple[int, int]) -> subprocess.Popen
     shutil.rmtree(root / "pcscd", ignore_errors=True)  # a killed pcscd leaves its socket and pid there
     port = f"0x{ports[0]:04X}"
     (root / "readers" / "vpcd").write_text(
-        f'FRIENDLYNAME "{READER_NAME}"\nDEVICENAME /dev/null:{port}\n'
-        f"LIBPATH /run/libifdvpcd.so\nCHANNELID {port}\n"
+        f'FRIENDLYNAME "{READER_NAME}"\nDEVICENAME /dev/null:{port}\nLIBPATH /run/libifdvpcd.so\nCHANNELID {port}\n'
     )
     namespace = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
     enter = ["sh", "-euc", _ENTER, "sh", str(root), str(tools.drivers)]

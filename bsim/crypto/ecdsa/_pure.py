@@ -36,9 +36,7 @@ class PureSigner:
 
         def sign(digest: bytes) -> bytes:
             # RFC 6979 3.2 with SHA-256; `canonize` answers the lower s, as libsecp256k1 does.
-            signature: bytes = key.sign_digest_deterministic(
-                digest, hashfunc=sha256, sigencode=sigencode_der_canonize
-            )
+            signature: bytes = key.sign_digest_deterministic(digest, hashfunc=sha256, sigencode=sigencode_der_canonize)
             return signature
 
         self.sign: Callable[[bytes], bytes] = sign
