@@ -143,7 +143,7 @@ def default_engine() -> Engine:
 
 
 def encode_iccid(digits: str) -> bytes:
-    """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, F at the end. ITU-T E.118, TS 102 221 13.2."""
+    """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, padded with F. ETSI TS 102 221 13.2."""
     if not digits.isascii() or not digits.isdigit() or len(digits) not in {19, 20}:
         raise ValueError("an ICCID has 19 or 20 digits")
     padded = digits.ljust(20, "F")

@@ -110,7 +110,8 @@ def _read_tag(data: bytes, position: int) -> tuple[int, int]:
         if position >= len(data):
             raise TlvError("a tag is cut short")
         byte = data[position]
-        if size == 2 and byte & 0x7F < 0x1F and not byte & 0x80 or byte == 0x80 and size == 2:
+        # A number below 31 fits the one-byte form, and 80 first is a leading zero. ISO/IEC 8825-1 8.1.2.4.2.
+        if size == 2 and (byte < 0x1F or byte == 0x80):
             raise TlvError("a tag is longer than need be")
         tag, position = tag << 8 | byte, position + 1
         if not byte & 0x80:

@@ -94,11 +94,7 @@ def _check_signature(command: Command, handler: Handler) -> None:
     if tuple(types) != command.fields:
         raise BindingError(f"{command.name}: the handler takes {tuple(types)}, the entry has {command.fields}")
     for name, values, native in _declared_types(command):
-        if values:
-            fits = _members(types[name]) == dict(values)
-        else:
-            fits = types[name] is native
-        if not fits:
+        if not (_members(types[name]) == dict(values) if values else types[name] is native):
             raise BindingError(f"{command.name}: {name} is {dict(values) or native}, not {types[name]}")
 
 

@@ -1,6 +1,7 @@
 """The one dispatcher: a header leads to a route, compiled from the declaration, that checks and calls its handler.
 
-The order of the checks is fixed: 6E00 and the other class errors, 6D00, 6A86, 6985, 6982, 6700, 6A80, the handler's own.
+The order of the checks is fixed: 6E00 and the other class errors, 6D00, 6A86, 6985, 6982, 6700, 6A80, and then
+whatever the handler alone can know.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bsim import tlv
-from bsim.apdu import CLAS, MAX_LC, SecureMessaging, body
+from bsim.apdu import CLAS, MAX_LC, Cla, SecureMessaging, body
 from bsim.applets.session import Response, Session
 from bsim.spec import Command, Field, Kind
 from bsim.sw import OK, SW, exact_length
@@ -52,11 +53,8 @@ class Routes(dict[bytes, Route]):
 
     def __missing__(self, header: bytes) -> Route:
         cla = CLAS[header[0]]
-        if not cla.valid:
-            return _REFUSE[SW.CLA_NOT_SUPPORTED]
         if cla.base not in self._classes:
-            plain = cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes
-            return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED if plain else SW.CLA_NOT_SUPPORTED]
+            return self._refuse_class(cla)
         command, route = self._instructions.get((cla.base, header[1]), (None, None))
         if command is None or route is None:
             return _REFUSE[SW.INS_NOT_SUPPORTED]
@@ -68,6 +66,11 @@ class Routes(dict[bytes, Route]):
             return _Chain(self, header, route).append
         self[header] = route
         return route
+
+    def _refuse_class(self, cla: Cla) -> Route:
+        if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
+            return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED]
+        return _REFUSE[SW.CLA_NOT_SUPPORTED]
 
 
 class _Chain(dict[bytes, Route]):

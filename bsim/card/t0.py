@@ -8,7 +8,7 @@ from typing import Final
 from bsim.ports import Card
 from bsim.sw import SW, bytes_available, exact_length
 
-_GET_RESPONSE: Final = 0xC0
+_GET_RESPONSE: Final = b"\xc0\0\0"
 _WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
 _MOST: Final = 256
 
@@ -32,9 +32,9 @@ class T0:
         """Carry one command TPDU (CLA INS P1 P2 P3 and, where P3 is Lc, data); a whole APDU is taken as well."""
         held, asked = self._held, self._asked
         self._held = self._asked = b""
-        if len(command) == 5 and held:
-            if asked == command[:4] or (not asked and command[1] == _GET_RESPONSE and command[2:4] == b"\0\0"):
-                return self._answer(command[:4] if asked else b"", held, command[4] or _MOST)
+        # What waits is for the same command again after 6Cxx, or for GET RESPONSE (under any class) after 61xx.
+        if held and len(command) == 5 and (command[:4] == asked if asked else command[1:4] == _GET_RESPONSE):
+            return self._answer(asked, held, command[4] or _MOST)
         response = self._card.transmit(command)
         if len(response) == 2:
             return response

@@ -39,9 +39,9 @@ def parse_script(script: str) -> tuple[Step, ...]:
 class ScriptedUser:
     """Answers each dialogue with the script's next step; the last step goes on for ever.
 
-    `right` types the BPIN (and, where a new one is asked for, the new BPIN) and says yes; `wrong` types another and says
-    no; `cancel` ends the session; `silent` does nothing, or with a delay lets the phone give up; digits are typed as
-    they are. Texts are shown and taken note of without using up a step.
+    `right` types the BPIN (and the new one, where that is asked for) and says yes; `wrong` types another and says no;
+    `cancel` ends the session; `silent` does nothing, or with a delay lets the phone give up; digits are typed as they
+    are. Texts that are only shown use up no step.
     """
 
     def __init__(self, script: str, bpin: str = "123456", new_bpin: str | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bsim import tlv
 from bsim.apdu import CommandApdu
-from bsim.spec.model import Command, Field, Kind, Parameter
+from bsim.spec.model import Command, Field, Parameter
 
 Values = Mapping[str, int | bytes]
 

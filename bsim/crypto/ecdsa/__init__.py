@@ -49,19 +49,19 @@ class Engine(Protocol):
         ...
 
 
-def _coincurve() -> Engine:
+def _make_coincurve() -> Engine:
     from bsim.crypto.ecdsa._coincurve import CoincurveEngine  # noqa: PLC0415 - 14 ms, paid by those who sign
 
     return CoincurveEngine()
 
 
-def _pure() -> Engine:
+def _make_pure() -> Engine:
     from bsim.crypto.ecdsa._pure import PureEngine  # noqa: PLC0415 - 17 ms, paid where coincurve has no wheel
 
     return PureEngine()
 
 
-_ENGINES: Final[dict[str, Callable[[], Engine]]] = {"coincurve": _coincurve, "ecdsa": _pure}
+_ENGINES: Final[dict[str, Callable[[], Engine]]] = {"coincurve": _make_coincurve, "ecdsa": _make_pure}
 NAMES: Final = tuple(_ENGINES)
 
 
@@ -69,9 +69,9 @@ def engine(name: str | None = None) -> Engine:
     """Answer the engine of that name; unnamed, coincurve, or `ecdsa` where coincurve cannot be imported."""
     if name is None:
         try:
-            return _coincurve()
+            return _make_coincurve()
         except ImportError:
-            return _pure()
+            return _make_pure()
     if name not in _ENGINES:
         raise ValueError(f"no signing engine {name!r}; there is {', '.join(NAMES)}")
     return _ENGINES[name]()
