@@ -40,14 +40,16 @@ def new_card(
     return in_handset(card, handset, bpin)
 
 
-def open_card(target: str = "ram") -> Card:
+def open_card(target: str = "ram", *, handset: "str | Handset | None" = None, bpin: str = "123456") -> Card:
     """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`; bsim.lab.targets.TargetError says what is wrong.
 
-    The card is as it is, with no phone around it; `bsim.handset.in_handset` puts one there.
+    `handset` is as in `new_card` and types `bpin`. None puts an emulated card into a phone and leaves a real one
+    bare: there, a wrong guess at the BPIN costs a try.
     """
-    from bsim.lab.targets import open_target
+    from bsim.handset import in_handset
+    from bsim.lab.targets import is_real, open_target
 
-    return open_target(target)
+    return in_handset(open_target(target), handset or ("none" if is_real(target) else "right"), bpin)
 
 
 def __getattr__(name: str) -> object:

@@ -115,12 +115,17 @@ def personalise(store: Store, card: Personalisation) -> None:
     store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
 
 
-def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
-    """Build the card that a store holds; StoreError if it holds none."""
+def stored_profile(store: Store) -> Profile:
+    """Answer the profile of the card that a store holds; StoreError if it holds none."""
     try:
-        profile = profile_named(store.read()[_PROFILE_RECORD].decode())
+        return profile_named(store.read()[_PROFILE_RECORD].decode())
     except (KeyError, ValueError) as fault:
         raise StoreError("this store holds no card of a kind known here") from fault
+
+
+def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
+    """Build the card that a store holds; StoreError if it holds none."""
+    profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))

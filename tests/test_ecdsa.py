@@ -258,6 +258,17 @@ def test_verification_refuses_what_is_no_key_and_no_digest() -> None:
         verify.verify(ecdsa.engine().public_key(b"\1" * 32), bytes(31), der)
 
 
+def test_a_sum_at_infinity_is_no_signature() -> None:
+    # With secret 1 and digest -r, SEC 1 4.1.4's u1 G + u2 Q is the point at infinity.
+    der = verify.encode_der(2, 3)
+    assert not verify.verify(ecdsa.engine().public_key(bytes(31) + b"\1"), (ORDER - 2).to_bytes(32, "big"), der)
+
+    # With the base point as the nonce's and s = digest = 1, SEC 1 4.1.6 recovers the point at infinity.
+    base = int.from_bytes(ecdsa.engine().public_key(bytes(31) + b"\1")[1:33], "big")
+    with pytest.raises(ValueError, match="of no key"):
+        verify.recover(bytes(31) + b"\1", verify.encode_der(base, 1), 0)
+
+
 def test_recovery_refuses_ids_that_lead_nowhere() -> None:
     der = verify.encode_der(1, 1)
     for recovery in (-1, 4):

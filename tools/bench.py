@@ -93,7 +93,8 @@ def serve_echo(port: int) -> None:
         driver.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             driver.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            length = driver.recv(2)
+            if not (length := driver.recv(2)):
+                return
             driver.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             message = driver.recv(int.from_bytes(length, "big"))
             if reply := _reply(message):

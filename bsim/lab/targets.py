@@ -1,0 +1,82 @@
+"""What `--on` and `open_card` take: one syntax for every card there is."""
+
+from pathlib import Path
+from typing import Final, Protocol
+
+from bsim.lab.reader import ReaderCard, ReaderError
+from bsim.ports import Card
+from bsim.profiles import personalisation, power_on, ram_card, stored_profile
+from bsim.store import SqliteStore, StoreError
+
+SUFFIX: Final = ".bsim"
+RAM: Final = "ram"
+_READER: Final = "reader:"
+SYNTAX: Final = "FILE.bsim, reader:NAME or ram"
+
+
+class TargetError(Exception):
+    """A target that names no card that can be used; the message says what is wrong and what to do."""
+
+
+class OpenCard(Card, Protocol):
+    """A card that is held open, and let go of by `close`."""
+
+    def close(self) -> None:
+        """Let go of the file or the reader."""
+        ...
+
+
+def is_real(target: str) -> bool:
+    """Whether a target names a card in a reader, where a wrong BPIN costs a real try."""
+    return target.startswith(_READER)
+
+
+def open_target(target: str) -> OpenCard:
+    """Open the card that a target names, powered and with no phone around it; TargetError if that cannot be."""
+    try:
+        if target == RAM:
+            return ram_card(personalisation())
+        if is_real(target):
+            return _reader(target)
+        return _file(target)
+    except (StoreError, ReaderError) as fault:
+        raise TargetError(str(fault)) from fault
+
+
+def profile_name(target: str) -> str | None:
+    """Answer the profile of an emulated card; None for a real one, which does not tell. TargetError as above."""
+    if is_real(target):
+        return None
+    if target == RAM:
+        return personalisation(blank=True).profile.name
+    try:
+        store = SqliteStore(card_path(target))
+        try:
+            return stored_profile(store).name
+        finally:
+            store.close()
+    except StoreError as fault:
+        raise TargetError(str(fault)) from fault
+
+
+def card_path(target: str) -> Path:
+    """Read the name of a card file, which ends in .bsim; TargetError for another."""
+    if not target.endswith(SUFFIX):
+        raise TargetError(f"{target!r} is no card: a target is {SYNTAX}")
+    return Path(target)
+
+
+def _file(target: str) -> OpenCard:
+    store = SqliteStore(card_path(target))
+    try:
+        return power_on(store)
+    except StoreError as fault:
+        store.close()
+        raise TargetError(f"{target}: {fault}") from fault
+
+
+def _reader(target: str) -> OpenCard:
+    name = target.removeprefix(_READER)
+    if not name:
+        raise TargetError("reader: wants a name, a part of one or a number, as in reader:0; `bsim readers` lists them")
+    return ReaderCard(name)
