@@ -30,8 +30,8 @@ def new_card(
 ) -> Card:
     """Make a card in memory, seeded unless `blank`, inside a phone unless `handset` is "none".
 
-    `handset` is a script (`right`, `wrong,wrong,right`, `cancel`, `silent`, each with a delay if wished: `right@1.5s`), "none",
-    or a Handset. ValueError if something of this cannot be; the message repeats no secret.
+    `handset` is a script (`right`, `wrong,wrong,right`, `cancel`, `silent`, each with a delay if wished: `right@1.5s`),
+    "none", or a Handset. ValueError if something of this cannot be; the message repeats no secret.
     """
     from bsim.handset import in_handset
     from bsim.profiles import personalisation, ram_card
@@ -41,15 +41,20 @@ def new_card(
 
 
 def open_card(target: str = "ram", *, handset: "str | Handset | None" = None, bpin: str = "123456") -> Card:
-    """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`; bsim.lab.targets.TargetError says what is wrong.
+    """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`.
 
-    `handset` is as in `new_card` and types `bpin`. None puts an emulated card into a phone and leaves a real one
-    bare: there, a wrong guess at the BPIN costs a try.
+    bsim.lab.targets.TargetError says what is wrong. `handset` is as in `new_card` and types `bpin`; None puts an
+    emulated card into a phone and leaves a real one bare: there, a wrong guess at the BPIN costs a try.
     """
     from bsim.handset import in_handset
     from bsim.lab.targets import is_real, open_target
 
-    return in_handset(open_target(target), handset or ("none" if is_real(target) else "right"), bpin)
+    card = open_target(target)
+    try:
+        return in_handset(card, handset or ("none" if is_real(target) else "right"), bpin)
+    except BaseException:
+        card.close()
+        raise
 
 
 def __getattr__(name: str) -> object:

@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from bsim import new_card
+from bsim.card import T0
 from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
 from bsim.links.vpcd import Order, VpcdLink
-from bsim.ports import Card
 
 
 @dataclass
@@ -68,23 +69,8 @@ ANSWER: Final = bytes.fromhex("00519000")  # two bytes of version and the status
 ATR: Final = bytes.fromhex("3B00")
 
 
-class StubCard:
-    """A card that does nothing, to measure the link alone."""
-
-    def reset(self) -> bytes:
-        return ATR
-
-    def transmit(self, command: bytes) -> bytes:  # noqa: ARG002
-        return ANSWER
-
-
-def our_card() -> Card:
-    """The card behind VpcdLink."""
-    return StubCard()
-
-
 def serve_ours(port: int) -> None:
-    VpcdLink(our_card(), port=port).run()
+    VpcdLink(T0(new_card()), port=port).run()
 
 
 def serve_echo(port: int) -> None:

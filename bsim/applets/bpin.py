@@ -49,6 +49,8 @@ def try_bpin(session: "WalletSession", digits: bytes) -> bool:
     if not compare_digest(digits, cell.value.bpin):
         return False
     cell.put(replace(cell.value, tries=MAX_TRIES))
+    # What a right BPIN grants is volatile, and is not granted by a command that ends with 6581.
+    session.card.commit()
     return True
 
 
@@ -75,6 +77,7 @@ def update(session: "WalletSession") -> None:
             _tell(session, "bpins_differ")
             return
         session.cell.put(replace(session.cell.value, bpin=new, bpin_is_default=False))
+        session.card.commit()  # the user is not told of a change that could not be written
         _tell(session, "bpin_changed")
 
     _ask_current(session, Dialogue.UPDATE, "enter_bpin", ask_new)

@@ -231,8 +231,9 @@ def _tlv_splitter(fields: tuple[Field, ...], _types: Mapping[str, type]) -> Spli
 
     def split(raw: bytes, start: int, end: int) -> tuple[Any, ...] | None:
         data = raw[start:end]
-        # Clients write the length as one byte whatever it is; BER needs two from 128 on. Both are taken.
-        for parse in (tlv.parse_simple, tlv.parse):
+        # The wallet app writes the length as one byte whatever it is; BER needs two from 128 on. Both are taken, BER
+        # first: 81 80 before 128 bytes is also a one-byte length of 129, whereas no text key2 begins as BER would.
+        for parse in (tlv.parse, tlv.parse_simple):
             try:
                 objects = parse(data)
             except TlvError:

@@ -129,6 +129,7 @@ def external_authenticate(ctx: WalletSession, cryptogram: bytes) -> bytes:
     if not compare_digest(mac.finalize(), cryptogram):
         raise SwError(AUTHENTICATION_FAILED, "wrong cryptogram")
     ctx.cell.put(replace(ctx.state, opened=True))
+    ctx.card.commit()  # an opening that could not be written grants nothing
     ctx.issuer = True
     return b""
 
@@ -145,8 +146,8 @@ def verify_bpin(ctx: WalletSession) -> bytes:
     """Answers at once; the user types later. One dialogue at a time."""
     if (ctx.verified and not ctx.rules.ask_each_time) or ctx.card.toolkit.busy:
         return b""
-    ctx.verified = False
     dialogues.verify(ctx)
+    ctx.verified = False
     return b""
 
 

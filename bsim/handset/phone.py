@@ -101,7 +101,7 @@ class CardInHandset:
             command = ProactiveCommand.parse(fetched[:-2])
         except TlvError:
             return  # nothing was fetched that could be answered; the card is left to its own time-out
-        self._dialogue = command
+        self._dialogue, self._reply = command, None
 
         def respond(reply: Reply, after: float = 0.0) -> None:
             with self._lock:

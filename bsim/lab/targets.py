@@ -72,7 +72,8 @@ def _file(target: str) -> OpenCard:
         return power_on(store)
     except StoreError as fault:
         store.close()
-        raise TargetError(f"{target}: {fault}") from fault
+        words = str(fault)
+        raise TargetError(words if words.startswith(target) else f"{target}: {words}") from fault
 
 
 def _reader(target: str) -> OpenCard:

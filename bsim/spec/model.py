@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bsim.tlv import encode_length
+
 
 class Kind(StrEnum):
     """How a field is carried."""
@@ -48,7 +50,7 @@ class Field:
     @property
     def encoded_maximum(self) -> int:
         """The most bytes the field takes in the data (BER-TLV lengths included)."""
-        return self.maximum + ((2 if self.maximum < 0x80 else 4) if self.kind is Kind.TLV else 0)
+        return self.maximum + (1 + len(encode_length(self.maximum)) if self.kind is Kind.TLV else 0)
 
 
 @dataclass(frozen=True, slots=True)

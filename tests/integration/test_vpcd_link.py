@@ -153,7 +153,7 @@ def test_the_driver_listens_on_loopback_only(pcscd):
 
 def test_a_machine_without_the_driver_is_told_what_to_install(monkeypatch):
     monkeypatch.setattr("bsim.links.pcscd._DRIVERS", ())
-    with pytest.raises(PcscUnavailable, match="apt-get install vsmartcard-vpcd$"):
+    with pytest.raises(PcscUnavailable, match=r"apt-get install vsmartcard-vpcd$"):
         PrivatePcscd()
 
 

@@ -1,0 +1,236 @@
+"""From bytes back to names, by the declaration: what a command says, what its response says. Pure.
+
+What may hold a secret is masked unless it is asked for: a declared secret field, and all the data of a command that
+could be one with such a field but does not keep to its declaration.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bsim.apdu import CLAS, CommandApdu, body
+from bsim.spec.model import Applet, Command, Field, Kind, Parameter, Spec, sw_matches
+from bsim.spec.objects import Part, objects, whole_objects
+from bsim.sw import SW, SwError, describe
+
+MASK: Final = "**"
+_HIDDEN: Final = "secret"
+_CARD: Final = "uicc"
+_NOTHING: Final = "master file"
+_GOES_ON: Final = frozenset({0x61, 0x91, 0x9F})
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A command: its bytes as they may be shown, its name (empty if it has none here), and its fields."""
+
+    shown: str
+    name: str
+    title: str
+    channel: int
+    fields: tuple[Part, ...]
+    command: Command | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: its bytes as hex, its status word in words, and what its data are made of."""
+
+    shown: str
+    sw: int
+    ok: bool
+    meaning: str
+    fields: tuple[Part, ...]
+
+
+class Decoder:
+    """Follows one card's conversation; `command` and `response` are called in turn, and `reset` when it is."""
+
+    def __init__(self, spec: Spec, *, show_secrets: bool = False) -> None:
+        self._spec: Final = spec
+        self._show: Final = show_secrets
+        self._selected: dict[int, str] = {}
+        self._cut: dict[int, tuple[str, bytes]] = {}
+        commands = [command for applet in spec.applets.values() for command in applet.commands.values()]
+        self._secret_ins: Final = {c.ins for c in commands if any(field.secret for field in c.data)}
+
+    def reset(self) -> None:
+        """Forget what was selected."""
+        self._selected.clear()
+        self._cut.clear()
+
+    def command(self, raw: bytes) -> Decoded:
+        """Name a command APDU and its fields."""
+        if len(raw) < 4:
+            return Decoded(spaced(raw), "", "not a command: it has less than four bytes", 0, (), None)
+        cla = CLAS[raw[0]]
+        command = self._find(raw, cla.base)
+        start, end = _data_range(raw)
+        if command is None:
+            return self._unknown(raw, cla.channel, start)
+        spans = None if cla.chaining else _spans(command.data, raw, start, end)
+        masked = self._masked(command.data, spans, range(start, len(raw)))
+        shown = spaced(raw, start, end, masked)
+        data = tuple(_fields(raw, spans, masked)) if spans is not None else _rest(raw, start, end, masked)
+        parts = (*_parameters(command, raw), *data)
+        return Decoded(shown, command.name, command.title, cla.channel, parts, command)
+
+    def response(self, decoded: Decoded, raw: bytes) -> Answer:
+        """Name the response to a command, and take note of what it changes for the next."""
+        if len(raw) < 2:
+            return Answer(spaced(raw), 0, False, "not a response: it has less than two bytes", ())
+        data, sw = raw[:-2], raw[-2] << 8 | raw[-1]
+        ok = sw == SW.OK or sw >> 8 in _GOES_ON or (sw == SW.MORE_DATA and bool(data))
+        parts = self._response_parts(decoded, data, sw)
+        if decoded.command is not None and (sw == SW.OK or sw >> 8 in _GOES_ON):
+            self._note(decoded, data)
+        shown = f"{data.hex().upper()} {sw:04X}".strip()
+        return Answer(shown, sw, ok, self._meaning(decoded.command, sw), parts)
+
+    def _find(self, raw: bytes, base: int) -> Command | None:
+        """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
+        applets = self._spec.applets
+        selected = self._selected.get(CLAS[raw[0]].channel, "")
+        for name in dict.fromkeys((_CARD, selected, *applets)):
+            if name not in applets:
+                continue
+            found = [c for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
+            exact = [c for c in found if raw[2] in c.p1.legal and raw[3] in c.p2.legal]
+            if found:
+                return (exact or found)[0]
+        return None
+
+    def _unknown(self, raw: bytes, channel: int, start: int) -> Decoded:
+        # A mistyped class must not put the BPIN on the screen.
+        hide = not self._show and raw[1] in self._secret_ins
+        masked = frozenset(range(start, len(raw)) if hide else ())
+        return Decoded(spaced(raw, start, len(raw), masked), "", "no command declared here", channel, (), None)
+
+    def _masked(
+        self, fields: Iterable[Field], spans: list[tuple[Field, int, int]] | None, data: range
+    ) -> frozenset[int]:
+        if self._show or not any(field.secret for field in fields):
+            return frozenset()
+        if spans is None:
+            return frozenset(data)
+        return frozenset(at for field, start, end in spans if field.secret for at in range(start, end))
+
+    def _response_parts(self, decoded: Decoded, data: bytes, sw: int) -> tuple[Part, ...]:
+        command = decoded.command
+        if command is None or not data:
+            return objects(data)
+        name, before = self._cut.pop(decoded.channel, ("", b""))
+        before = before if name == command.name else b""
+        if sw == SW.MORE_DATA or before:
+            parts, left = whole_objects(before + data)
+            self._cut[decoded.channel] = (command.name, left)
+            return (*parts, Part("cut short", left.hex().upper(), "goes on in the next segment")) if left else parts
+        spans = _spans(command.response, data, 0, len(data))
+        if spans is None:
+            return objects(data) or (Part("data", data.hex().upper()),)
+        return tuple(_value(field, data[start:end], frozenset()) for field, start, end in spans)
+
+    def _meaning(self, command: Command | None, sw: int) -> str:
+        own = {pattern: words for pattern, words in (command.sw if command else {}).items() if sw_matches(pattern, sw)}
+        words = next(iter(own.values()), "")
+        return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
+
+    def _note(self, decoded: Decoded, data: bytes) -> None:
+        values = {part.name: part for part in decoded.fields}
+        if decoded.name == "SELECT":
+            aid = _df_name(data) or bytes.fromhex(values["identifier"].hex if "identifier" in values else "")
+            by_name = values["method"].meaning == "DF_NAME"
+            self._selected[decoded.channel] = self._applet(aid) if by_name else _NOTHING
+        elif decoded.name == "MANAGE_CHANNEL" and values["operation"].meaning == "CLOSE":
+            self._selected.pop(int(values["channel"].hex, 16) or decoded.channel, None)
+
+    def _applet(self, aid: bytes) -> str:
+        applets: Iterable[Applet] = self._spec.applets.values()
+        return next((a.name for a in applets if any(name.startswith(aid) for name in a.aids)), _NOTHING)
+
+
+def spaced(raw: bytes, start: int = 5, end: int | None = None, masked: frozenset[int] = frozenset()) -> str:
+    """Write a command in hex, its header, data and Le apart, masked bytes as stars."""
+    digits = [MASK if at in masked else f"{byte:02X}" for at, byte in enumerate(raw)]
+    end = len(raw) if end is None else end
+    groups = ("".join(digits[:start]), "".join(digits[start:end]), "".join(digits[end:]))
+    return " ".join(group for group in groups if group)
+
+
+def _data_range(raw: bytes) -> tuple[int, int]:
+    try:
+        start, end, _ = body(raw)
+    except SwError:
+        return min(5, len(raw)), len(raw)
+    return start, end
+
+
+def _spans(fields: tuple[Field, ...], raw: bytes, start: int, end: int) -> list[tuple[Field, int, int]] | None:
+    """Where each field's value is; None if the data do not keep to the declaration."""
+    spans: list[tuple[Field, int, int]] = []
+    at = start
+    for number, field in enumerate(fields):
+        if field.kind is Kind.TLV:
+            if end - at < 2 or raw[at] != field.tag:
+                return None
+            at, length = at + 2, raw[at + 1]
+        else:
+            last = number == len(fields) - 1
+            length = end - at if last else field.maximum
+        if not field.minimum <= length <= min(field.maximum, end - at):
+            return None
+        spans.append((field, at, at + length))
+        at += length
+    return spans if at == end else None
+
+
+def _fields(raw: bytes, spans: Iterable[tuple[Field, int, int]], masked: frozenset[int]) -> Iterator[Part]:
+    for field, start, end in spans:
+        if start < end:
+            yield _value(field, raw[start:end], frozenset(at - start for at in masked))
+
+
+def _value(field: Field, value: bytes, masked: frozenset[int]) -> Part:
+    if masked.issuperset(range(len(value))) and masked:
+        return Part(field.name, MASK * len(value), _HIDDEN)
+    digits = value.hex().upper()
+    if field.kind.size:
+        number = int.from_bytes(value, "big")
+        return Part(field.name, digits, _label(field.values, number) or str(number))
+    return Part(
+        field.name, digits, "", objects(value) if field.minimum != field.maximum or value[:1] == b"\x11" else ()
+    )
+
+
+def _rest(raw: bytes, start: int, end: int, masked: frozenset[int]) -> tuple[Part, ...]:
+    if start == end:
+        return ()
+    shown = MASK * (end - start) if masked else raw[start:end].hex().upper()
+    return (Part("data", shown, "not the declared fields"),)
+
+
+def _parameters(command: Command, raw: bytes) -> Iterator[Part]:
+    for key, parameter, value in (("p1", command.p1, raw[2]), ("p2", command.p2, raw[3])):
+        if parameter.name or value not in parameter.legal:
+            yield Part(parameter.name or key, f"{value:02X}", _parameter_meaning(parameter, value))
+    if command.le_asked and len(raw) == 5:
+        yield Part("le", f"{raw[4]:02X}", str(CommandApdu.parse(raw).le))
+
+
+def _parameter_meaning(parameter: Parameter, value: int) -> str:
+    if value not in parameter.legal:
+        return "not declared"
+    return _label(parameter.values, value) or str(value)
+
+
+def _label(values: Mapping[str, int], number: int) -> str:
+    return next((label for label, value in values.items() if value == number), "")
+
+
+def _df_name(data: bytes) -> bytes:
+    """The name in a template SELECT answered."""
+    for template in objects(data):
+        for part in template.parts:
+            if part.name.startswith("84"):
+                return bytes.fromhex(part.hex)
+    return b""
