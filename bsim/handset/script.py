@@ -9,6 +9,7 @@ from bsim.handset.phone import Reply, Respond
 from bsim.spec import spec
 
 _TEXT: Final = spec().applets["wallet"].dialogue
+_WRONG: Final = _TEXT["wrong_bpin"].partition("{")[0]
 _ENTRY: Final = re.compile(r"(right|wrong|cancel|silent|\d+)(?:@(\d+(?:\.\d+)?)(ms|s)?)?")
 
 
@@ -49,6 +50,7 @@ class ScriptedUser:
         self._next = 0
         self._bpin = bpin
         self._new_bpin = new_bpin or bpin
+        self._typed_right = False
 
     def asked(self, command: ProactiveCommand, respond: Respond) -> None:
         """See a dialogue and do as the script says."""
@@ -57,6 +59,10 @@ class ScriptedUser:
             return
         step = self._steps[min(self._next, len(self._steps) - 1)]
         self._next += 1
+        if step.action == "right" and self._typed_right and command.text.startswith(_WRONG):
+            # The BPIN we know is not this card's. Typing it again would only spend the tries that are left.
+            step = Step("cancel", step.delay)
+        self._typed_right = step.action == "right"
         if step.action == "silent":
             if step.delay is not None:
                 respond(Reply(Result.NO_RESPONSE_FROM_USER), step.delay)

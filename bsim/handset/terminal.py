@@ -1,5 +1,6 @@
 """A user at the terminal: dialogues appear there, and are answered whenever the user likes."""
 
+import atexit
 import sys
 from getpass import getpass
 from threading import Thread
@@ -8,12 +9,23 @@ from bsim.applets.proactive import CommandType, ProactiveCommand, Result
 from bsim.handset.phone import Reply, Respond
 
 
+def _keep_terminal() -> None:
+    """Put the terminal back as it was at the end, even if that comes while a hidden entry has its echo off."""
+    try:
+        import termios  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return
+    descriptor = sys.stdin.fileno()
+    atexit.register(termios.tcsetattr, descriptor, termios.TCSADRAIN, termios.tcgetattr(descriptor))
+
+
 class TerminalUser:
     """Shows each dialogue on the terminal and reads the answer in a thread of its own, so that the card goes on."""
 
     def __init__(self) -> None:
         if not sys.stdin.isatty():
-            raise ValueError("--handset ask needs a terminal; use a script such as --handset right instead")
+            raise ValueError("the handset `ask` needs a terminal; use a script such as `right` instead")
+        _keep_terminal()
 
     def asked(self, command: ProactiveCommand, respond: Respond) -> None:
         """Show a dialogue; Ctrl-D or an empty answer cancels it."""
