@@ -180,6 +180,8 @@ def _account(part: tlv.Tlv) -> Account:
     if part.tag != _PUBLIC_KEY_TAG or len(part.value) <= _HEAD:
         raise tlv.TlvError("a public key is a C2 data object")
     coin_type, slot, algorithm = unpack_from(">IBB", part.value)
+    if algorithm not in set(Algorithm):
+        raise tlv.TlvError(f"slot {slot} has an algorithm not known here: {algorithm:02X}")
     key = part.value[_HEAD:]
     if key[0] == len(key) - 1 and key[0] != _UNCOMPRESSED:
         key = key[1:]  # with its length before it

@@ -92,6 +92,7 @@ def personalisation(
         raise ValueError("a blank card has no mnemonic")
     if not is_bpin(bpin.encode()):
         raise ValueError("a BPIN has six digits")
+    default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
     encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
     return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin)
@@ -108,6 +109,7 @@ def personalise(store: Store, card: Personalisation) -> None:
         tries=MAX_TRIES,
         opening_key=TEST_OPENING_KEY,
         opened=False,
+        terminated=False,
         slots=(),
     )
     changes = wallet_state.LAYOUT.changes(None, with_seed(state, card.entropy))
@@ -143,8 +145,16 @@ def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
 
 @cache
 def default_engine() -> Engine:
-    """The signing engine the environment names in BSIM_ENGINE; coincurve where it names none."""
-    return engine(os.environ.get("BSIM_ENGINE") or None)
+    """The signing engine BSIM_ENGINE names, or the fastest there is; ValueError if that name leads to none."""
+    name = os.environ.get("BSIM_ENGINE")
+    if not name:
+        return engine()
+    try:
+        return engine(name)
+    except ValueError as fault:
+        raise ValueError(f"BSIM_ENGINE: {fault}") from fault
+    except ImportError as fault:
+        raise ValueError(f"BSIM_ENGINE: signing engine {name!r} cannot be used here ({fault})") from fault
 
 
 def encode_iccid(digits: str) -> bytes:

@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
 from ecdsa import SECP256k1, SigningKey
 from ecdsa.util import sigencode_der_canonize
 
@@ -16,7 +18,7 @@ from bsim.applets.proactive import ProactiveCommand, Result, TerminalResponse
 from bsim.crypto.envelope import ITERATIONS
 from bsim.handset import in_handset
 from bsim.ports import Card, Rng, Store
-from bsim.profiles import personalisation, personalise, power_on
+from bsim.profiles import TEST_OPENING_KEY, personalisation, personalise, power_on
 from bsim.spec import Command, Example, encode, spec
 from bsim.store import RamStore
 
@@ -110,13 +112,20 @@ class CountingRng:
 
 
 def bare_card(
-    *, blank: bool = False, bpin: str = BPIN, profile: str = "extended", rng: Rng | None = None, store: Store | None = None
+    *,
+    blank: bool = False,
+    bpin: str = BPIN,
+    profile: str = "extended",
+    rng: Rng | None = None,
+    store: Store | None = None,
+    records: Mapping[str, bytes] | None = None,
 ) -> Judge:
-    """The test card, or a blank one, with no phone around it."""
+    """The test card, or a blank one, with no phone around it; `records` change what is stored before power comes."""
     store = store or RamStore()
     mnemonic = None if blank else MNEMONIC
     person = personalisation(mnemonic=mnemonic, blank=blank, bpin=bpin, profile=profile, iccid=ICCID)
     personalise(store, person)
+    store.write(records or {})
     return Judge(power_on(store, rng or CountingRng()))
 
 
@@ -160,9 +169,7 @@ def exchange(card: Card, raw: bytes | str) -> tuple[bytes, int]:
     return response[:-2], int.from_bytes(response[-2:], "big")
 
 
-def expect(
-    card: Card, name: str, /, sw: int = 0x9000, *, on: int = 0, **values: int | bytes | str
-) -> bytes:
+def expect(card: Card, name: str, /, sw: int = 0x9000, *, on: int = 0, **values: int | bytes | str) -> bytes:
     """Send a command that must end with this status word; answers the response data."""
     data, found = send(card, name, on=on, **values)
     assert f"{found:04X}" == f"{sw:04X}", name
@@ -209,9 +216,7 @@ def fetch(card: Card, response: bytes) -> ProactiveCommand:
     return ProactiveCommand.parse(raw)
 
 
-def respond(
-    card: Card, command: ProactiveCommand, text: str | None = None, result: int = Result.PERFORMED
-) -> bytes:
+def respond(card: Card, command: ProactiveCommand, text: str | None = None, result: int = Result.PERFORMED) -> bytes:
     """Answer a proactive command by hand; the card's whole response."""
     response = TerminalResponse(command.number, command.type, command.qualifier, result, text)
     return card.transmit(apdu("TERMINAL_RESPONSE", response=response.encode()))
@@ -232,7 +237,9 @@ def enter(card: Card, response: bytes, *typed: str) -> bytes:
     return response
 
 
-def seal(entropy: bytes, key2: bytes, salt: bytes = bytes(16), nonce: bytes = bytes(12), rounds: int = ITERATIONS) -> bytes:
+def seal(
+    entropy: bytes, key2: bytes, salt: bytes = bytes(16), nonce: bytes = bytes(12), rounds: int = ITERATIONS
+) -> bytes:
     """The backup envelope, written from its description and not with the card's own code."""
     key = hashlib.pbkdf2_hmac("sha256", key2, salt, rounds)
     header = b"\x01" + salt
@@ -274,6 +281,18 @@ def run(card: Card, example: Example) -> None:
     """Send an example's command; the answer must be the one declared."""
     data, sw = exchange(card, example.command)
     assert example.matches(data, sw), f"{example.title}: {data.hex().upper()} {sw:04X}"
+
+
+def cmac(challenge: bytes, key: bytes = TEST_OPENING_KEY) -> bytes:
+    """AES-CMAC. NIST SP 800-38B, by `cryptography`."""
+    mac = CMAC(AES(key))
+    mac.update(challenge)
+    return mac.finalize()
+
+
+def open_card(card: Card, on: int = 0) -> None:
+    """Card opening, as the issuer's tools do it."""
+    expect(card, "EXTERNAL_AUTHENTICATE", on=on, cryptogram=cmac(expect(card, "GET_CHALLENGE", on=on)))
 
 
 # An oracle for keys: BIP-39, BIP-32 and SLIP-0010 from their texts, over the integers and the `ecdsa` package.

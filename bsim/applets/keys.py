@@ -23,7 +23,10 @@ class Key:
 
 
 class Keys:
-    """Everything secret that is derived: a key for each slot used so far, and each coin's account node."""
+    """Everything secret that is derived: a key for each slot used so far, and each coin's account node.
+
+    All of it lies in buffers that `wipe` overwrites; nothing derived is ever written down. docs/security.md.
+    """
 
     __slots__ = ("_accounts", "_bip32", "_engine", "ready")
 
@@ -38,32 +41,39 @@ class Keys:
         if not 1 <= number <= len(state.slots):
             return None
         slot = state.slots[number - 1]
-        secret = self._secret(state.seed, slot.coin_type, number, slot.algorithm)
-        if slot.algorithm is Algorithm.SECP256K1:
-            key = Key(slot.coin_type, 32, self._engine.signer(secret))
-        else:
-            key = Key(slot.coin_type, None, ed25519.signer(secret))
+        with self._node(state.seed, slot.coin_type, number, slot.algorithm) as node:
+            if slot.algorithm is Algorithm.SECP256K1:
+                key = Key(slot.coin_type, 32, self._engine.signer(node.secret))
+            else:
+                key = Key(slot.coin_type, None, ed25519.signer(node.secret))
         self.ready[number] = key
         return key
 
     def public_key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         """Answer the public key a slot (1-127) has: 65 bytes, or 32 for Ed25519."""
-        secret = self._secret(seed, coin_type, number, algorithm)
-        if algorithm is Algorithm.SECP256K1:
-            return self._engine.public_key(secret)
-        return ed25519.public_key(secret)
+        with self._node(seed, coin_type, number, algorithm) as node:
+            if algorithm is Algorithm.SECP256K1:
+                return self._engine.public_key(node.secret)
+            return ed25519.public_key(node.secret)
 
     def wipe(self) -> None:
         """Overwrite what lies in buffers of ours and forget the rest."""
         for key in self.ready.values():
             key.wipe()
+        for account in self._accounts.values():
+            account.wipe()
         self.ready.clear()
         self._accounts.clear()
 
-    def _secret(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
+    def __del__(self) -> None:
+        # A card that is dropped with its power on leaves no keys behind either.
+        self.wipe()
+
+    def _node(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> Node:
+        """Derive a slot's node, for the caller to wipe; the account above it is kept for the coin's next slot."""
         scheme: Scheme = self._bip32 if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
-        *account, index = scheme.account_path(coin_type, number)
-        node = self._accounts.get((algorithm, coin_type))
-        if node is None:
-            node = self._accounts[algorithm, coin_type] = scheme.derive(seed, account)
-        return scheme.child(node, index).secret
+        *path, index = scheme.account_path(coin_type, number)
+        account = self._accounts.get((algorithm, coin_type))
+        if account is None:
+            account = self._accounts[algorithm, coin_type] = scheme.derive(seed, path)
+        return scheme.child(account, index)

@@ -174,7 +174,11 @@ def derive_key(ctx: WalletSession, coin_type: int, algorithm: Algorithm) -> byte
 
 @wallet.handles("SIGN")
 def sign(ctx: WalletSession, coin_type: int, slot: int, digest: bytes) -> bytes:
-    """The hot path: keys of used slots stay derived while the card is powered."""
+    """The hot path: keys of used slots stay derived while the card is powered.
+
+    Constant work: what is decided here and on the way here is decided by the command (its bytes, its slot), by what the
+    user granted and by whether the slot was used since power-on. No secret is looked at before libsecp256k1 has it.
+    """
     key = ctx.keys.ready.get(slot) or ctx.keys.derive(ctx.cell.value, slot)
     if key is None or key.coin_type != coin_type:
         raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such slot of that coin type")

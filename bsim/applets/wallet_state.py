@@ -32,6 +32,7 @@ class WalletState:
     tries: int
     opening_key: bytes = field(repr=False)
     opened: bool
+    terminated: bool
     slots: tuple[Slot, ...]
 
     @property
@@ -92,6 +93,7 @@ LAYOUT: Final = Layout(
         "tries": (_byte, int.from_bytes),
         "opening_key": (_same, _same),
         "opened": (_byte, _flag),
+        "terminated": (_byte, _flag),
         "slots": (_encode_slots, _decode_slots),
     },
 )

@@ -6,10 +6,9 @@ ETSI TS 102 221 7.3.1.1: the fifth byte is the length of one direction only, so 
 from typing import Final
 
 from bsim.ports import Card
-from bsim.sw import SW, bytes_available, exact_length
+from bsim.sw import bytes_available, exact_length
 
 _GET_RESPONSE: Final = b"\xc0\0\0"
-_WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
 _MOST: Final = 256
 
 

@@ -10,7 +10,7 @@ from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
 from bsim.card.commands import MASTER_FILE
 from bsim.ports import Rng
-from bsim.store import Memory, StoreError
+from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
@@ -45,8 +45,8 @@ class Uicc:
 
     def __init__(self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int) -> None:
         self._atr: Final = atr
-        self._applets: Final = tuple(applets)
-        self._memory: Final = memory
+        self._applets = tuple(applets)
+        self._memory = memory
         self._channels: Final = min(channels, CHANNELS)
         self.rng: Final = rng
         self.toolkit: Final = Toolkit()
@@ -66,9 +66,11 @@ class Uicc:
         return self._atr
 
     def close(self) -> None:
-        """Take the card out for good: power off, and let go of its store."""
+        """Take the card out for good: power off, let go of its store and of all that was read from it."""
         self.reset()
         self._memory.close()
+        # What is left answers as a card without applications: no seed stays where a caller keeps the object.
+        self._applets, self._memory = (), Memory(RamStore())
 
     def transmit(self, command: bytes) -> bytes:
         """Carry out one command APDU; whatever the bytes, answers a response APDU."""

@@ -1,1 +1,106 @@
-"""What people type."""
+"""The command line: one module a verb, imported when it is typed. `main` turns expected faults into exit codes.
+
+0 done; 1 the card refused, or a check failed; 2 wrong usage, or no such card; 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from bsim import __version__
+
+VERBS: Final = {
+    "new": "make a card file",
+    "serve": "put a card into a PC/SC reader (vpcd)",
+    "apdu": "send command APDUs, and see them explained",
+    "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",
+    "fleet": "thousands of cards made from one seed",
+    "spec": "the command reference",
+    "readers": "list the PC/SC readers",
+    "bench": "what things cost, against floors and other libraries",
+    "doctor": "what is installed, what is not, and what fixes it",
+    "demo": "sign a transaction with a card, from start to end",
+}
+_EPILOG: Final = """\
+a TARGET is a card: FILE.bsim, reader:NAME (a part of its name, or its number) or ram (a new one, gone afterwards)
+
+examples:
+  bsim demo
+  bsim new card.bsim
+  bsim wallet derive ethereum --on card.bsim
+  bsim serve --on card.bsim
+
+bsim VERB --help has more. Exit codes: 0 done, 1 refused by the card, 2 wrong usage or no such card.
+"""
+INTERRUPTED: Final = 130
+
+
+class Verb(Protocol):
+    """What a verb's module holds."""
+
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's options."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; answers the exit code."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; answers the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except SystemExit as end:  # argparse's way to end, after help or a usage error
+        return end.code if isinstance(end.code, int) else 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: `bsim spec | head`. The interpreter must not flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as fault:
+        from bsim.cli.faults import explain
+
+        code, words_ = explain(fault)
+        if code is None:
+            raise
+        print(f"bsim: {words_}", file=sys.stderr)
+        return code
+
+
+def _run(words: Sequence[str]) -> int:
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    parser = argparse.ArgumentParser(
+        prog="bsim",
+        description="The BSIM blockchain SIM card as software.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"bsim {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    verb: Verb | None = None
+    for name, summary in VERBS.items():
+        if name == chosen:
+            verb = cast(Verb, import_module(f"bsim.cli.{name}"))
+            sub = verbs.add_parser(
+                name,
+                help=summary,
+                description=f"{summary[0].upper()}{summary[1:]}.",
+                epilog=verb.EXAMPLES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            verb.add_arguments(sub)
+        else:
+            verbs.add_parser(name, help=summary, add_help=False)
+    args = parser.parse_args(words)
+    if verb is None:
+        parser.print_help(sys.stderr)
+        return 2
+    return verb.run(args)

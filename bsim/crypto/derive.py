@@ -5,22 +5,38 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
-from bsim.crypto.ecdsa import ORDER, Engine
+from bsim.crypto.ecdsa import Engine
+from bsim.crypto.memory import wipe, wipe_unshared
 
 Path = tuple[int, ...]
 HARDENED: Final = 0x8000_0000  # BIP-32 "Extended keys": indexes from here on are hardened
 _MAX_DEPTH: Final = 255  # BIP-32 "Serialization format" gives depth one byte
+_ZERO: Final = bytes(32)
 _STEP: Final = re.compile(r"([0-9]{1,10})(['hH]?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An extended private key: secret and chain code, 32 bytes each. Its repr shows neither."""
+    """An extended private key: secret and chain code, 32 bytes each. Its repr shows neither.
 
-    secret: bytes = field(repr=False)
-    chain_code: bytes = field(repr=False)
+    Whoever holds one wipes it, or uses it in a `with`, which does.
+    """
+
+    secret: bytearray = field(repr=False)
+    chain_code: bytearray = field(repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Overwrite both."""
+        wipe(self.secret)
+        wipe(self.chain_code)
 
 
 def parse_path(text: str) -> Path:
@@ -58,22 +74,41 @@ class Scheme(ABC):
         """Answer the root of a seed of 16-64 bytes (BIP-32 "Master key generation"); ValueError otherwise."""
         if not 16 <= len(seed) <= 64:
             raise ValueError("a seed is 16 to 64 bytes")
-        return self._root(hmac.digest(self._salt, seed, "sha512"))
+        digest = hmac.digest(self._salt, seed, "sha512")
+        try:
+            return self._root(digest)
+        finally:
+            wipe_unshared(digest)
 
     def derive(self, seed: bytes, path: str | Iterable[int]) -> Node:
         """Answer the node at `path` under the seed's root; ValueError if seed or path is wrong."""
         node = self.master(seed)
         for index in parse_path(path) if isinstance(path, str) else path:
-            node = self.child(node, index)
+            with node as parent:
+                node = self.child(parent, index)
         return node
+
+    def child(self, node: Node, index: int) -> Node:
+        """Answer the child of that index (0 to 2^32-1, hardened from 2^31); ValueError if there is none."""
+        message = self._message(node, index)
+        digest = hmac.digest(node.chain_code, message, "sha512")
+        wipe(message)
+        try:
+            return self._child(node, digest)
+        finally:
+            wipe_unshared(digest)
 
     @abstractmethod
     def _root(self, digest: bytes) -> Node:
         """Make the root of the 64 bytes I."""
 
     @abstractmethod
-    def child(self, node: Node, index: int) -> Node:
-        """Answer the child of that index (0 to 2^32-1, hardened from 2^31); ValueError if there is none."""
+    def _message(self, node: Node, index: int) -> bytearray:
+        """Write what is hashed for a child: 37 bytes, to be wiped."""
+
+    @abstractmethod
+    def _child(self, node: Node, digest: bytes) -> Node:
+        """Make the child of the 64 bytes I."""
 
     @abstractmethod
     def account_path(self, coin_type: int, slot: int) -> Path:
@@ -89,6 +124,20 @@ def _account(coin_type: int, slot: int) -> tuple[int, int, int]:
     return 44 + HARDENED, coin_type + HARDENED, HARDENED
 
 
+def _halves(digest: bytes) -> tuple[memoryview, memoryview]:
+    """Look at I as its halves, without a copy that would have to be wiped."""
+    whole = memoryview(digest)
+    return whole[:32], whole[32:]
+
+
+def _hardened(node: Node, index: int) -> bytearray:
+    """Write what both standards hash for a hardened child: 00, the secret, and the index."""
+    message = bytearray(37)
+    message[1:33] = node.secret
+    message[33:] = index.to_bytes(4, "big")
+    return message
+
+
 class Bip32(Scheme):
     """BIP-32 private derivation over secp256k1."""
 
@@ -100,27 +149,27 @@ class Bip32(Scheme):
         self._public_key = engine.public_key
 
     def _root(self, digest: bytes) -> Node:
-        # BIP-32 "Master key generation": a root of 0 or n and above is invalid; such a seed has no keys.
-        if not 0 < int.from_bytes(digest[:32], "big") < ORDER:
-            raise ValueError("this seed has no secp256k1 master key")
-        return Node(digest[:32], digest[32:])
+        left, right = _halves(digest)
+        # BIP-32 "Master key generation": a root of 0 or n and above is invalid; such a seed has no keys. The library
+        # judges that, adding nothing: a comparison of our own would be one of secrets.
+        try:
+            return Node(self._add(left, _ZERO), bytearray(right))
+        except ValueError:
+            raise ValueError("this seed has no secp256k1 master key") from None
 
-    def child(self, node: Node, index: int) -> Node:
-        """BIP-32 CKDpriv.
-
-        Where it says "proceed with the next value for i" (once in 2^127) this is a ValueError: a slot's path
-        names its key, and another index would be another slot's.
-        """
-        secret = node.secret
+    def _message(self, node: Node, index: int) -> bytearray:
         if HARDENED <= index <= 0xFFFF_FFFF:
-            data = b"\0" + secret
-        elif 0 <= index < HARDENED:
-            point = self._public_key(secret)
-            data = (b"\3" if point[64] & 1 else b"\2") + point[1:33]
-        else:
+            return _hardened(node, index)
+        if not 0 <= index < HARDENED:
             raise ValueError("a child index is 0 to 2^32-1")
-        digest = hmac.digest(node.chain_code, data + index.to_bytes(4, "big"), "sha512")
-        return Node(self._add(secret, digest[:32]), digest[32:])
+        point = self._public_key(node.secret)
+        return bytearray((2 + (point[64] & 1),)) + point[1:33] + index.to_bytes(4, "big")
+
+    def _child(self, node: Node, digest: bytes) -> Node:
+        # BIP-32 CKDpriv. Where it says "proceed with the next value for i" (once in 2^127) this is a ValueError: a
+        # slot's path names its key, and another index would be another slot's.
+        left, right = _halves(digest)
+        return Node(self._add(node.secret, left), bytearray(right))
 
     def account_path(self, coin_type: int, slot: int) -> Path:
         """m/44'/c'/0'/0/i, where the wallet app takes the key of slot i to live (known)."""
@@ -134,14 +183,16 @@ class Slip10Ed25519(Scheme):
     _salt = b"ed25519 seed"
 
     def _root(self, digest: bytes) -> Node:
-        return Node(digest[:32], digest[32:])
+        left, right = _halves(digest)
+        return Node(bytearray(left), bytearray(right))
 
-    def child(self, node: Node, index: int) -> Node:
-        """SLIP-0010 CKDpriv; ValueError for an index that is not hardened (2^31 to 2^32-1)."""
+    def _message(self, node: Node, index: int) -> bytearray:
         if not HARDENED <= index <= 0xFFFF_FFFF:
             raise ValueError("Ed25519 keys have hardened children only")
-        data = b"\0" + node.secret + index.to_bytes(4, "big")
-        return self._root(hmac.digest(node.chain_code, data, "sha512"))
+        return _hardened(node, index)
+
+    def _child(self, node: Node, digest: bytes) -> Node:  # noqa: ARG002 - SLIP-0010: the digest alone is the child
+        return self._root(digest)
 
     def account_path(self, coin_type: int, slot: int) -> Path:
         """m/44'/c'/0'/0'/i' (chosen)."""

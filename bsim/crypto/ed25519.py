@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from bsim.crypto.memory import Secret
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -11,7 +13,7 @@ class Ed25519Signer:
 
     __slots__ = ("_key",)
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: Secret) -> None:
         self._key: Ed25519PrivateKey | None = _private_key(secret)
 
     def sign(self, message: bytes) -> bytes:
@@ -25,12 +27,12 @@ class Ed25519Signer:
         self._key = None
 
 
-def signer(secret: bytes) -> Ed25519Signer:
+def signer(secret: Secret) -> Ed25519Signer:
     """Make ready to sign with a 32-byte secret (any 32 bytes are one); ValueError for another length."""
     return Ed25519Signer(secret)
 
 
-def public_key(secret: bytes) -> bytes:
+def public_key(secret: Secret) -> bytes:
     """Answer the 32-byte public key of a 32-byte secret; ValueError for another length."""
     return _private_key(secret).public_key().public_bytes_raw()
 
@@ -48,7 +50,7 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def _private_key(secret: bytes) -> "Ed25519PrivateKey":
+def _private_key(secret: Secret) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 14 ms
 
     if len(secret) != 32:

@@ -42,7 +42,8 @@ class ScriptedUser:
 
     `right` types the BPIN (and the new one, where that is asked for) and says yes; `wrong` types another and says no;
     `cancel` ends the session; `silent` does nothing, or with a delay lets the phone give up; digits are typed as they
-    are. Texts that are only shown use up no step.
+    are. Texts that are only shown use up no step. Told that the BPIN it typed is wrong, `right` cancels: it knows no
+    other, and the tries that are left are not its to spend.
     """
 
     def __init__(self, script: str, bpin: str = "123456", new_bpin: str | None = None) -> None:

@@ -12,10 +12,10 @@ from bsim.lab.t0_client import ProtocolError, exchange
 
 # pcsc-lite's names without their SCARD_; what a person can do about each.
 _WORDS: Final = {
-    "E_NO_SERVICE": "no PC/SC service is running; start it: sudo systemctl start pcscd, or sudo pcscd",
-    "E_SERVICE_STOPPED": "the PC/SC service has stopped; start it: sudo systemctl start pcscd, or sudo pcscd",
-    "E_NO_ACCESS": "the PC/SC service does not let you in; ask for access to pcscd (polkit), or use root",
-    "W_SECURITY_VIOLATION": "the PC/SC service does not let you in; ask for access to pcscd (polkit), or use root",
+    "E_NO_SERVICE": "no service is running; start it: sudo systemctl start pcscd, or sudo pcscd",
+    "E_SERVICE_STOPPED": "the service has stopped; start it: sudo systemctl start pcscd, or sudo pcscd",
+    "E_NO_ACCESS": "the service does not let you in; ask for access to pcscd (polkit), or use root",
+    "W_SECURITY_VIOLATION": "the service does not let you in; ask for access to pcscd (polkit), or use root",
     "E_READER_UNAVAILABLE": "the reader has gone; plug it in again",
     "E_UNKNOWN_READER": "the reader has gone; plug it in again",
     "E_NO_SMARTCARD": "no card is in the reader; put one in",

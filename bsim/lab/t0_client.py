@@ -30,7 +30,7 @@ def exchange(send: Send, command: bytes) -> bytes:
         response = send(tpdu)
         if len(response) < 2:
             raise ProtocolError("the card answered less than a status word")
-        if response[-2] == _WRONG_LE:
+        if response[-2] == _WRONG_LE and len(tpdu) == 5:
             tpdu = tpdu[:4] + response[-1:]
             continue
         data += response[:-2]

@@ -39,7 +39,7 @@ def open_target(target: str) -> OpenCard:
         if is_real(target):
             return _reader(target)
         return _file(target)
-    except (StoreError, ReaderError) as fault:
+    except (StoreError, ReaderError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine
         raise TargetError(str(fault)) from fault
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from bsim.spec.encode import encode
 from bsim.spec.load import SpecError, folder, load
-from bsim.spec.model import Applet, Command, Example, Field, Kind, Parameter, Source, Spec, sw_matches
+from bsim.spec.model import Applet, Command, Example, Field, Kind, LifeCycle, Parameter, Source, Spec, sw_matches
 
 __all__ = [
     "Applet",
@@ -12,6 +12,7 @@ __all__ = [
     "Example",
     "Field",
     "Kind",
+    "LifeCycle",
     "Parameter",
     "Source",
     "Spec",

@@ -4,12 +4,12 @@ What may hold a secret is masked unless it is asked for: a declared secret field
 could be one with such a field but does not keep to its declaration.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from bsim.apdu import CLAS, CommandApdu, body
-from bsim.spec.model import Applet, Command, Field, Kind, Parameter, Spec, sw_matches
+from bsim.spec.model import Applet, Command, Field, Parameter, Spec, sw_matches
 from bsim.spec.objects import Part, objects, whole_objects
 from bsim.sw import SW, SwError, describe
 
@@ -17,6 +17,7 @@ MASK: Final = "**"
 _HIDDEN: Final = "secret"
 _CARD: Final = "uicc"
 _NOTHING: Final = "master file"
+Span: TypeAlias = tuple[Field, int, int]
 _GOES_ON: Final = frozenset({0x61, 0x91, 0x9F})
 
 
@@ -69,7 +70,9 @@ class Decoder:
         if command is None:
             return self._unknown(raw, cla.channel, start)
         spans = None if cla.chaining else _spans(command.data, raw, start, end)
-        masked = self._masked(command.data, spans, range(start, len(raw)))
+        # What follows the data of a command without a response is no Le but one byte too many of a secret.
+        tail = range(len(raw) if command.response else end, len(raw))
+        masked = self._masked(command.data, spans, range(start, len(raw)), tail)
         shown = spaced(raw, start, end, masked)
         data = tuple(_fields(raw, spans, masked)) if spans is not None else _rest(raw, start, end, masked)
         parts = (*_parameters(command, raw), *data)
@@ -107,13 +110,13 @@ class Decoder:
         return Decoded(spaced(raw, start, len(raw), masked), "", "no command declared here", channel, (), None)
 
     def _masked(
-        self, fields: Iterable[Field], spans: list[tuple[Field, int, int]] | None, data: range
+        self, fields: Iterable[Field], spans: Sequence[Span] | None, data: range, tail: range
     ) -> frozenset[int]:
         if self._show or not any(field.secret for field in fields):
             return frozenset()
         if spans is None:
             return frozenset(data)
-        return frozenset(at for field, start, end in spans if field.secret for at in range(start, end))
+        return frozenset(tail).union(*(range(start, end) for field, start, end in spans if field.secret))
 
     def _response_parts(self, decoded: Decoded, data: bytes, sw: int) -> tuple[Part, ...]:
         command = decoded.command
@@ -165,26 +168,37 @@ def _data_range(raw: bytes) -> tuple[int, int]:
     return start, end
 
 
-def _spans(fields: tuple[Field, ...], raw: bytes, start: int, end: int) -> list[tuple[Field, int, int]] | None:
+def _spans(fields: tuple[Field, ...], raw: bytes, start: int, end: int) -> "list[Span] | None":
     """Where each field's value is; None if the data do not keep to the declaration."""
-    spans: list[tuple[Field, int, int]] = []
-    at = start
-    for number, field in enumerate(fields):
-        if field.kind is Kind.TLV:
-            if end - at < 2 or raw[at] != field.tag:
-                return None
-            at, length = at + 2, raw[at + 1]
-        else:
+    # A length byte of 80 and more is a length to the wallet app, and the length of one to BER.
+    for ber in (False, True):
+        spans: list[Span] = []
+        at = start
+        for number, field in enumerate(fields):
             last = number == len(fields) - 1
-            length = end - at if last else field.maximum
-        if not field.minimum <= length <= min(field.maximum, end - at):
-            return None
-        spans.append((field, at, at + length))
-        at += length
-    return spans if at == end else None
+            at, stop = (
+                _span(field, raw, at, end, ber) if field.tag is not None else (at, end if last else at + field.maximum)
+            )
+            if not field.minimum <= stop - at <= field.maximum or stop > end:
+                break
+            spans.append((field, at, stop))
+            at = stop
+        else:
+            if at == end:
+                return spans
+    return None
 
 
-def _fields(raw: bytes, spans: Iterable[tuple[Field, int, int]], masked: frozenset[int]) -> Iterator[Part]:
+def _span(field: Field, raw: bytes, at: int, end: int, ber: bool) -> tuple[int, int]:
+    """Where the value of a data object is; from `end` on if it is none of this tag."""
+    if end - at < 2 or raw[at] != field.tag:
+        return end, end + 1
+    size = raw[at + 1] & 0x7F if ber and raw[at + 1] > 0x80 else 0
+    value = at + 2 + size
+    return value, value + (int.from_bytes(raw[at + 2 : value], "big") if size else raw[at + 1])
+
+
+def _fields(raw: bytes, spans: Iterable[Span], masked: frozenset[int]) -> Iterator[Part]:
     for field, start, end in spans:
         if start < end:
             yield _value(field, raw[start:end], frozenset(at - start for at in masked))

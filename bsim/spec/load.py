@@ -7,7 +7,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 
-from bsim.spec.model import Applet, Command, Example, Field, Kind, Parameter, Source, Spec, sw_matches
+from bsim.spec.model import Applet, Command, Example, Field, Kind, LifeCycle, Parameter, Source, Spec, sw_matches
 
 
 class SpecError(ValueError):
@@ -45,6 +45,10 @@ class _Entry:
     def mapping(self, key: str) -> Mapping[str, str]:
         entry = _Entry(self._table.pop(key, {}), f"{self.where}, {key}")
         return MappingProxyType({name: entry.text(name) for name in list(entry._table)})
+
+    def items(self) -> list[tuple[str, "_Entry"]]:
+        """Every value as a table of its own."""
+        return [(name, _Entry(value, f"{self.where}, {name}")) for name, value in self._table.items()]
 
     def entries(self, key: str) -> list["_Entry"]:
         value = self._table.pop(key, [])
@@ -104,6 +108,7 @@ def _applet(top: _Entry) -> Applet:
         conditions=conditions,
         rights=rights,
         dialogue=top.mapping("dialogue"),
+        life_cycle=_life_cycle(top.pop("life_cycle") or {}, commands, top.where),
     )
     head.finish()
     return applet
@@ -197,6 +202,15 @@ def _check_examples(applets: Mapping[str, Applet]) -> None:
                 name, _, number = reference.partition(".")
                 if name not in commands or int(number or 1) > len(commands[name].examples):
                     raise SpecError(f"{command.name}: there is no example {reference}")
+
+
+def _life_cycle(table: object, commands: Mapping[str, Command], where: str) -> Mapping[str, LifeCycle]:
+    states: dict[str, LifeCycle] = {}
+    for name, entry in _Entry(table, where).items():
+        states[name] = LifeCycle(entry.text("title"), entry.mapping("refuses"))
+        entry.finish()
+        _known(tuple(states[name].refuses), commands, entry.where)
+    return MappingProxyType(states)
 
 
 def _known(names: tuple[str, ...], declared: Iterable[str], where: str) -> tuple[str, ...]:

@@ -129,6 +129,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class LifeCycle:
+    """A state of an applet's life: the commands it refuses whatever else is right, each with its status word."""
+
+    title: str
+    refuses: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Applet:
     """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name."""
 
@@ -140,6 +148,7 @@ class Applet:
     conditions: Mapping[str, str]
     rights: Mapping[str, str]
     dialogue: Mapping[str, str]
+    life_cycle: Mapping[str, LifeCycle]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +162,10 @@ class Spec:
         """Whether a card may answer `sw` to the command, or to bytes that are no command at all."""
         if any(sw_matches(pattern, sw) for pattern in self.common):
             return True
-        return command is not None and command.allows(sw)
+        if command is None:
+            return False
+        states = self.applets[command.applet].life_cycle.values()
+        return command.allows(sw) or f"{sw:04X}" in {state.refuses.get(command.name) for state in states}
 
 
 def sw_matches(pattern: str, sw: int) -> bool:

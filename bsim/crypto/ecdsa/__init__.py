@@ -8,6 +8,8 @@ here: it is done by a library that did not sign (`bsim.crypto.verify`).
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from bsim.crypto.memory import Secret
+
 # SEC 2 2.4.1: the order n of the base point, and so the first number that is too large for a secret.
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -36,16 +38,19 @@ class Engine(Protocol):
         """The name `engine` knows it by."""
         ...
 
-    def signer(self, secret: bytes) -> Signer:
+    def signer(self, secret: Secret) -> Signer:
         """Make ready to sign with `secret`."""
         ...
 
-    def public_key(self, secret: bytes) -> bytes:
+    def public_key(self, secret: Secret) -> bytes:
         """Answer the public key as the 65-byte uncompressed point 04 | x | y (SEC 1 2.3.3)."""
         ...
 
-    def add(self, secret: bytes, tweak: bytes) -> bytes:
-        """Answer secret + tweak mod n; ValueError if the tweak (32 bytes) is above n-1 or the sum is 0."""
+    def add(self, secret: Secret, tweak: Secret) -> bytearray:
+        """Answer secret + tweak mod n, to be wiped by the caller.
+
+        ValueError if the tweak (32 bytes) is above n-1 or the sum is 0.
+        """
         ...
 
 
@@ -55,23 +60,44 @@ def _make_coincurve() -> Engine:
     return CoincurveEngine()
 
 
+def _make_cryptography() -> Engine:
+    from bsim.crypto.ecdsa._cryptography import CryptographyEngine  # noqa: PLC0415 - 14 ms, paid by those who sign
+
+    return CryptographyEngine()
+
+
 def _make_pure() -> Engine:
-    from bsim.crypto.ecdsa._pure import PureEngine  # noqa: PLC0415 - 17 ms, paid where coincurve has no wheel
+    from bsim.crypto.ecdsa._pure import PureEngine  # noqa: PLC0415 - 17 ms, paid where there is nothing else
 
     return PureEngine()
 
 
-_ENGINES: Final[dict[str, Callable[[], Engine]]] = {"coincurve": _make_coincurve, "ecdsa": _make_pure}
+# In order of preference: one signature costs 1, 15 and 24 times libsecp256k1's. `cryptography` is a dependency
+# anyway, and lacks only where it was built with an OpenSSL before 3.2.
+_ENGINES: Final[dict[str, Callable[[], Engine]]] = {
+    "coincurve": _make_coincurve,
+    "cryptography": _make_cryptography,
+    "ecdsa": _make_pure,
+}
 NAMES: Final = tuple(_ENGINES)
 
 
 def engine(name: str | None = None) -> Engine:
-    """Answer the engine of that name; unnamed, coincurve, or `ecdsa` where coincurve cannot be imported."""
+    """Answer the engine of that name: ValueError if there is none, ImportError if its library is missing.
+
+    Unnamed, it is the first of `NAMES` whose library can be imported: coincurve, then cryptography, then ecdsa.
+    """
     if name is None:
-        try:
-            return _make_coincurve()
-        except ImportError:
-            return _make_pure()
+        return _first()
     if name not in _ENGINES:
         raise ValueError(f"no signing engine {name!r}; there is {', '.join(NAMES)}")
     return _ENGINES[name]()
+
+
+def _first() -> Engine:
+    for make in (_make_coincurve, _make_cryptography):
+        try:
+            return make()
+        except ImportError:
+            continue
+    return _make_pure()

@@ -1,6 +1,7 @@
 """The default engine: libsecp256k1 through coincurve's `lib` and `ffi`, without coincurve's objects.
 
-Constant work: no line here branches on a secret. Secrets go into libsecp256k1's constant-time calls only.
+Constant work: no line here branches on a secret. Secrets go into libsecp256k1's constant-time calls only, straight
+from the buffer they lie in; what they answer about a secret is whether it is one, and for a card's keys it always is.
 """
 
 from collections.abc import Callable
@@ -9,17 +10,25 @@ from typing import Any, Final
 from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 
-_BAD_SECRET: Final = "a secp256k1 secret is 32 bytes, 1 to n-1"  # noqa: S105 - what is wrong, not a secret
+from bsim.crypto.ecdsa._common import BAD_SECRET, BAD_SUM
+from bsim.crypto.memory import Secret
+
 _DER_LENGTH: Final = 72
 
 # The one place where cffi's untyped objects enter; what leaves this module is bytes.
 _CONTEXT: Final[Any] = GLOBAL_CONTEXT.ctx
+_BYTES: Final[Any] = ffi.typeof("unsigned char[]")
 _BYTES32: Final[Any] = ffi.typeof("unsigned char[32]")
 _BYTES65: Final[Any] = ffi.typeof("unsigned char[65]")
 _BYTES_DER: Final[Any] = ffi.typeof(f"unsigned char[{_DER_LENGTH}]")
 _SIGNATURE: Final[Any] = ffi.typeof("secp256k1_ecdsa_signature *")
 _PUBLIC_KEY: Final[Any] = ffi.typeof("secp256k1_pubkey *")
 _SIZE: Final[Any] = ffi.typeof("size_t *")
+
+
+def _lend(secret: Secret) -> Any:
+    """Let libsecp256k1 read and write the buffer itself: no copy is made that would have to be wiped."""
+    return ffi.from_buffer(_BYTES, secret)
 
 
 def _sign_with(key: Any) -> Callable[[bytes], bytes]:
@@ -31,6 +40,7 @@ def _sign_with(key: Any) -> Callable[[bytes], bytes]:
     view = ffi.buffer(der)
 
     def sign(digest: bytes) -> bytes:
+        # Constant work: what is decided here is whether the key was wiped, and never what it is.
         # With no nonce function named, libsecp256k1 takes RFC 6979's; it answers s in the lower half always.
         if not ecdsa_sign(context, signature, digest, key, null, null):
             raise ValueError("this key was wiped")
@@ -47,10 +57,11 @@ class CoincurveSigner:
 
     __slots__ = ("_key", "sign")
 
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) != 32 or not lib.secp256k1_ec_seckey_verify(_CONTEXT, secret):
-            raise ValueError(_BAD_SECRET)
-        self._key: Any = ffi.new(_BYTES32, secret)
+    def __init__(self, secret: Secret) -> None:
+        if len(secret) != 32 or not lib.secp256k1_ec_seckey_verify(_CONTEXT, _lend(secret)):
+            raise ValueError(BAD_SECRET)
+        self._key: Any = ffi.new(_BYTES32)
+        ffi.memmove(self._key, secret, 32)
         self.sign: Callable[[bytes], bytes] = _sign_with(self._key)
 
     def wipe(self) -> None:
@@ -64,27 +75,26 @@ class CoincurveEngine:
     __slots__ = ()
     name: Final = "coincurve"
 
-    def signer(self, secret: bytes) -> CoincurveSigner:
+    def signer(self, secret: Secret) -> CoincurveSigner:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
         return CoincurveSigner(secret)
 
-    def public_key(self, secret: bytes) -> bytes:
+    def public_key(self, secret: Secret) -> bytes:
         """Answer the 65-byte uncompressed point of `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
         point = ffi.new(_PUBLIC_KEY)
-        if len(secret) != 32 or not lib.secp256k1_ec_pubkey_create(_CONTEXT, point, secret):
-            raise ValueError(_BAD_SECRET)
+        if len(secret) != 32 or not lib.secp256k1_ec_pubkey_create(_CONTEXT, point, _lend(secret)):
+            raise ValueError(BAD_SECRET)
         encoded, length = ffi.new(_BYTES65), ffi.new(_SIZE, 65)
         lib.secp256k1_ec_pubkey_serialize(_CONTEXT, encoded, length, point, lib.SECP256K1_EC_UNCOMPRESSED)
         answer: bytes = ffi.buffer(encoded)[:]
         return answer
 
-    def add(self, secret: bytes, tweak: bytes) -> bytes:
+    def add(self, secret: Secret, tweak: Secret) -> bytearray:
         """Answer secret + tweak mod n; ValueError if either is out of range or the sum is 0."""
         if len(secret) != 32 or len(tweak) != 32:
-            raise ValueError(_BAD_SECRET)
-        total = ffi.new(_BYTES32, secret)
-        if not lib.secp256k1_ec_seckey_tweak_add(_CONTEXT, total, tweak):
-            raise ValueError("secret or tweak out of range, or their sum is 0")
-        answer: bytes = ffi.buffer(total)[:]
-        ffi.memmove(total, bytes(32), 32)
-        return answer
+            raise ValueError(BAD_SECRET)
+        total = bytearray(secret)
+        # BIP-32 wants to know whether there is such a child: the answer is no once in 2^127.
+        if not lib.secp256k1_ec_seckey_tweak_add(_CONTEXT, _lend(total), _lend(tweak)):
+            raise ValueError(BAD_SUM)
+        return total

@@ -1,4 +1,4 @@
-"""The engine for platforms without a coincurve wheel: python-ecdsa, pure Python and some twenty times slower.
+"""The engine where nothing else can be had: python-ecdsa, pure Python and some twenty times slower.
 
 Python's integers cannot be overwritten and its arithmetic is not constant-time: this engine is for tests and
 development.
@@ -11,19 +11,15 @@ from typing import Final
 from ecdsa import SECP256k1, SigningKey
 from ecdsa.util import sigencode_der_canonize
 
-from bsim.crypto.ecdsa import ORDER
+from bsim.crypto.ecdsa import ORDER, _common
+from bsim.crypto.ecdsa._common import BAD_SECRET, wiped
+from bsim.crypto.memory import Secret
 
-_BAD_SECRET: Final = "a secp256k1 secret is 32 bytes, 1 to n-1"  # noqa: S105 - what is wrong, not a secret
 
-
-def _signing_key(secret: bytes) -> SigningKey:
+def _signing_key(secret: Secret) -> SigningKey:
     if len(secret) != 32 or not 0 < int.from_bytes(secret, "big") < ORDER:
-        raise ValueError(_BAD_SECRET)
-    return SigningKey.from_string(secret, SECP256k1)
-
-
-def _wiped(_digest: bytes) -> bytes:
-    raise ValueError("this key was wiped")
+        raise ValueError(BAD_SECRET)
+    return SigningKey.from_string(bytes(secret), SECP256k1)
 
 
 class PureSigner:
@@ -31,7 +27,7 @@ class PureSigner:
 
     __slots__ = ("sign",)
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: Secret) -> None:
         key = _signing_key(secret)
 
         def sign(digest: bytes) -> bytes:
@@ -43,7 +39,7 @@ class PureSigner:
 
     def wipe(self) -> None:
         """Let go of the secret, all one can do with a Python integer; signing afterwards is a ValueError."""
-        self.sign = _wiped
+        self.sign = wiped
 
 
 class PureEngine:
@@ -52,21 +48,15 @@ class PureEngine:
     __slots__ = ()
     name: Final = "ecdsa"
 
-    def signer(self, secret: bytes) -> PureSigner:
+    def signer(self, secret: Secret) -> PureSigner:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
         return PureSigner(secret)
 
-    def public_key(self, secret: bytes) -> bytes:
+    def public_key(self, secret: Secret) -> bytes:
         """Answer the 65-byte uncompressed point of `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
         point: bytes = _signing_key(secret).verifying_key.to_string("uncompressed")
         return point
 
-    def add(self, secret: bytes, tweak: bytes) -> bytes:
+    def add(self, secret: Secret, tweak: Secret) -> bytearray:
         """Answer secret + tweak mod n; ValueError if either is out of range or the sum is 0."""
-        if len(secret) != 32 or len(tweak) != 32:
-            raise ValueError(_BAD_SECRET)
-        left, right = int.from_bytes(secret, "big"), int.from_bytes(tweak, "big")
-        total = (left + right) % ORDER
-        if not 0 < left < ORDER or right >= ORDER or not total:
-            raise ValueError("secret or tweak out of range, or their sum is 0")
-        return total.to_bytes(32, "big")
+        return _common.add(secret, tweak)

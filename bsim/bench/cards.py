@@ -1,0 +1,104 @@
+"""The cards that are measured: a known seed, keys in slots, the BPIN verified."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from bsim.card import Uicc
+from bsim.crypto.algorithm import Algorithm
+from bsim.handset import Handset, ScriptedUser
+from bsim.ports import Card, Store
+from bsim.profiles import default_engine, personalisation, personalise, power_on
+from bsim.spec import encode, spec
+from bsim.store import RamStore
+from bsim.sw import OK
+
+# The mnemonic every Ethereum developer's test node starts with: no secret.
+MNEMONIC: Final = "test test test test test test test test test test test junk"
+COIN_TYPE: Final = 60
+PATH: Final = f"m/44'/{COIN_TYPE}'/0'/0/1"
+DIGESTS: Final = tuple(number.to_bytes(32, "big") for number in range(1, 65))
+
+_SPEC: Final = spec()
+_COMMANDS: Final = {name: command for applet in _SPEC.applets.values() for name, command in applet.commands.items()}
+
+
+def apdu(name: str, **values: int | bytes) -> bytes:
+    """Write a command APDU by the names of the declaration."""
+    return encode(_COMMANDS[name], values).encode()
+
+
+SELECT: Final = apdu("SELECT", method=4, control=0x0C, identifier=_SPEC.applets["wallet"].aids[0])
+VERIFY: Final = apdu("VERIFY_BPIN")
+GET_VERSION: Final = apdu("GET_VERSION")
+# With the Le of exactly its answer: all that T=0 takes without asking again. ETSI TS 102 221 7.3.1.1.4.
+GET_VERSION_T0: Final = GET_VERSION[:4] + bytes((2,))
+DERIVE: Final = apdu("DERIVE_KEY", coin_type=COIN_TYPE, algorithm=Algorithm.SECP256K1)
+EXPORT: Final = apdu("EXPORT_PUBKEYS", part=0)
+EXPORT_NEXT: Final = apdu("EXPORT_PUBKEYS", part=1)
+
+
+def sign_commands(slot: int = 1) -> list[bytes]:
+    """SIGN with a slot's key, of one digest after another."""
+    return [apdu("SIGN", coin_type=COIN_TYPE, slot=slot, digest=digest) for digest in DIGESTS]
+
+
+def must(card: Card, command: bytes) -> bytes:
+    """Send what has to succeed; answers the response data."""
+    response = card.transmit(command)
+    if response[-2:] != OK:
+        raise RuntimeError(f"{command[:4].hex()} was answered with {response[-2:].hex()}")
+    return response[:-2]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One card as it is, and as apps on a phone see it."""
+
+    bare: Uicc
+    phone: Card
+
+    def power_on(self) -> Uicc:
+        """Power-cycle, select the wallet applet and verify the BPIN."""
+        self.phone.reset()
+        must(self.phone, SELECT)
+        must(self.phone, VERIFY)
+        return self.bare
+
+
+def stored(slots: int = 0, store: Store | None = None) -> Store:
+    """Answer a store with the test card, and keys in so many slots."""
+    store = store or RamStore()
+    personalise(store, personalisation(mnemonic=MNEMONIC))
+    card = power_on(store)
+    must(card, SELECT)
+    for _ in range(slots):
+        must(card, DERIVE)
+    return store
+
+
+def powered(slots: int = 1, engine: str | None = None, store: Store | None = None) -> Bench:
+    """Answer the test card, ready to sign with the keys of so many slots."""
+    with chosen(engine):
+        card = power_on(store or stored(slots))
+    bench = Bench(card, Handset(ScriptedUser("right")).insert(card))
+    bench.power_on()
+    return bench
+
+
+@contextmanager
+def chosen(engine: str | None) -> Iterator[None]:
+    """Have cards made with this engine; with the default one if None."""
+    before = os.environ.get("BSIM_ENGINE")
+    if engine is not None:
+        os.environ["BSIM_ENGINE"] = engine
+    default_engine.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.pop("BSIM_ENGINE", None)
+        if before is not None:
+            os.environ["BSIM_ENGINE"] = before
+        default_engine.cache_clear()

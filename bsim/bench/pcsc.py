@@ -1,0 +1,106 @@
+"""A round trip through the real pcscd and vpcd, as a PC/SC client sees it: our card, an echo card and a naive one."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from time import perf_counter_ns
+from typing import Final
+
+from bsim.bench.cards import GET_VERSION_T0, SELECT
+from bsim.bench.pcsc_cards import ANSWER, CARDS
+from bsim.bench.runner import BenchError, Plan, Result, interleave
+from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
+
+EXCHANGES: Final = 1000
+# The naive card takes 44 ms an exchange; fewer of them settle as well.
+NAIVE_EXCHANGES: Final = 12
+
+
+class Client:
+    """A PC/SC client on pyscard's thinnest layer, SCardTransmit itself."""
+
+    def __init__(self, reader: str) -> None:
+        from smartcard import scard  # noqa: PLC0415 - an extra
+
+        self._scard: Final = scard
+        self._reader: Final = reader
+        status, self._context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        self._check(status)
+
+    def close(self) -> None:
+        """Let go of pcscd."""
+        self._check(self._scard.SCardReleaseContext(self._context))
+
+    def wait(self, *, present: bool) -> None:
+        """Wait until the slot has, or has no, card."""
+        wanted = self._scard.SCARD_STATE_PRESENT if present else self._scard.SCARD_STATE_EMPTY
+        state = self._scard.SCARD_STATE_UNAWARE
+        while not state & wanted:
+            status, states = self._scard.SCardGetStatusChange(self._context, 10_000, [(self._reader, state)])
+            self._check(status)
+            state = states[0][1]
+
+    def exchange(self, count: int) -> float:
+        """The median time of `count` exchanges in microseconds."""
+        scard, times = self._scard, []
+        status, card, _ = scard.SCardConnect(
+            self._context, self._reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0
+        )
+        self._check(status)
+        scard.SCardTransmit(card, scard.SCARD_PCI_T0, list(SELECT))
+        command, transmit, t0, now = list(GET_VERSION_T0), scard.SCardTransmit, scard.SCARD_PCI_T0, perf_counter_ns
+        for _ in range(count):
+            begin = now()
+            status, answer = transmit(card, t0, command)
+            times.append((now() - begin) / 1000)
+        self._check(status)
+        if len(answer) != len(ANSWER):
+            raise BenchError(f"the card answers {bytes(answer).hex()}: not as long as the echo card's {ANSWER.hex()}")
+        self._check(scard.SCardDisconnect(card, scard.SCARD_UNPOWER_CARD))
+        return statistics.median(times)
+
+    def _check(self, status: int) -> None:
+        if status != self._scard.SCARD_S_SUCCESS:
+            raise BenchError(self._scard.SCardGetErrorMessage(status))
+
+
+@contextmanager
+def inserted(card: str, port: int, client: Client) -> Iterator[None]:
+    """A card in the slot, in a process of its own."""
+    with subprocess.Popen([sys.executable, "-m", "bsim.bench.pcsc_cards", card, str(port)]) as process:  # noqa: S603
+        try:
+            client.wait(present=True)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+    client.wait(present=False)
+
+
+def bench(plan: Plan, exchanges: int = EXCHANGES) -> Result:
+    """GET VERSION through pcscd. BenchError where there is no pcscd, vpcd or pyscard."""
+    result = Result("pcsc", "one command through pcscd and vpcd", "echo", plan.rounds)
+    counts = dict.fromkeys(CARDS, exchanges) | {"naive": min(exchanges, NAIVE_EXCHANGES)}
+    try:
+        with PrivatePcscd() as pcscd:
+            os.environ.update(pcscd.environment)
+            client = Client(pcscd.readers[0])
+
+            def measure(card: str) -> float:
+                with inserted(card, pcscd.ports[0], client):
+                    return client.exchange(counts[card])
+
+            # A slice is a card put in, used and taken out, and has its median already.
+            turns = {card: (lambda card=card: measure(card)) for card in CARDS}
+            samples = interleave(turns, replace(plan, slices=1))
+            client.close()
+    except (PcscUnavailable, ImportError) as fault:
+        raise BenchError(str(fault)) from fault
+    result.add(samples)
+    result.at_most(samples, "ours", "echo", 1.3)
+    result.at_least(samples, "naive", "ours", 100)
+    return result

@@ -1,0 +1,94 @@
+"""What making a card costs, in time and in memory."""
+
+import gc
+import hashlib
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import bsim
+from bsim.bench.cards import DERIVE, MNEMONIC, SELECT, chosen, must, powered, sign_commands, stored
+from bsim.bench.runner import Contestant, Fresh, Loop, Plan, Result, Row, interleave
+from bsim.card import Uicc
+from bsim.profiles import power_on
+from bsim.store import RamStore, SqliteStore
+
+_FLOOR: Final = "PBKDF2 of BIP-39, hashlib"
+CARDS: Final = 64
+"""Over so many cards memory is counted."""
+
+
+def bench(plan: Plan) -> Result:
+    """Cards from mnemonics; power-on of cards in memory and in files; a write; memory."""
+    result = Result("personalise", "cards", _FLOOR, plan.rounds)
+    records = stored(1).read()
+    with tempfile.TemporaryDirectory(prefix="bsim-bench-") as folder, chosen(plan.engine):
+        path = Path(folder, "card.bsim")
+        stored(1, SqliteStore(path, create=True)).close()
+        numbers = count()
+        contestants: dict[str, Contestant] = {
+            _FLOOR: Loop(
+                plan, lambda text: hashlib.pbkdf2_hmac("sha512", text, b"mnemonic", 2048), (MNEMONIC.encode(),)
+            ),
+            "new_card(mnemonic)": Loop(plan, lambda text: bsim.new_card(mnemonic=text), (MNEMONIC,)),
+            "new_card(blank)": Loop(plan, lambda blank: bsim.new_card(blank=blank), (True,)),
+            "power_on, memory": Loop(plan, lambda _: power_on(RamStore(records)), (0,)),
+            "power_on, file": Loop(plan, lambda _: power_on(SqliteStore(path)).close(), (0,)),
+            "DERIVE KEY, memory": Fresh(plan, lambda: _selected(RamStore(records)), lambda card: must(card, DERIVE)),
+            "DERIVE KEY, file": Fresh(
+                plan, lambda: _selected(_file(Path(folder, f"{next(numbers)}.bsim"))), lambda card: must(card, DERIVE)
+            ),
+        }
+        result.add(interleave(contestants, plan))
+    result.rows += [Row(f"memory: {name}", memory(make), "bytes") for name, make in _kinds().items()]
+    return result
+
+
+def _file(path: Path) -> SqliteStore:
+    return _stored_once(SqliteStore(path, create=True))
+
+
+def _stored_once(store: SqliteStore) -> SqliteStore:
+    store.write(stored(1).read())
+    return store
+
+
+def _selected(store: RamStore | SqliteStore) -> Uicc:
+    card = power_on(store)
+    must(card, SELECT)
+    return card
+
+
+def _kinds() -> dict[str, Callable[[], object]]:
+    """What a card may have, beside what all cards share."""
+    fresh, one, many = (stored(slots).read() for slots in (0, 1, 127))
+    sign = sign_commands()[0]
+
+    def used() -> object:
+        card = powered(store=RamStore(one))
+        must(card.bare, sign)
+        return card
+
+    return {
+        "a card without keys": lambda: power_on(RamStore(fresh)),
+        "a card with 1 slot": lambda: power_on(RamStore(one)),
+        "the same, in a phone, having signed": used,
+        "a card with 127 slots": lambda: power_on(RamStore(many)),
+    }
+
+
+def memory(make: Callable[[], object]) -> float:
+    """The bytes that one more of these takes, as Python's allocator counts them."""
+    kept = [make()]  # what the first of them leaves in caches is not every one's
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept += [make() for _ in range(CARDS)]
+        gc.collect()
+        return (tracemalloc.get_traced_memory()[0] - before) / CARDS
+    finally:
+        tracemalloc.stop()

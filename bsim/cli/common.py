@@ -1,0 +1,85 @@
+"""What verbs share: their common options, JSON and colours, and the faults that are a user's."""
+
+import argparse
+import json
+import os
+import sys
+from typing import Final, TextIO
+
+DEFAULT_BPIN: Final = "123456"
+
+
+class UsageError(Exception):
+    """What was typed cannot be done; the message says what to type instead."""
+
+
+class CheckFailed(Exception):  # noqa: N818 - the outcome of a check, told to people
+    """The card, or a check on it, said no."""
+
+
+def add_target(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """`--on TARGET`; required where there is no default."""
+    text = "the card: FILE.bsim, reader:NAME or ram" + (f" (default: {default})" if default else "")
+    parser.add_argument("--on", metavar="TARGET", required=default is None, default=default, help=text)
+
+
+def add_handset(parser: argparse.ArgumentParser) -> None:
+    """`--handset` and `--bpin`: the phone around the card."""
+    parser.add_argument(
+        "--handset",
+        metavar="right|ask|none|SCRIPT",
+        help="who answers when the card asks for the BPIN: a user who types it (right), you (ask), nobody (none), or "
+        "a script such as wrong,wrong,right@1.5s (default: right; none for a card in a reader)",
+    )
+    parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the six digits that `right` types (default: 123456)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`: for machines."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on one line."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not the result."""
+    print(f"bsim: {text}", file=sys.stderr, flush=True)
+
+
+def parse_hex(text: str, what: str) -> bytes:
+    """Read hex digits with spaces between bytes if wished, and 0x before them; UsageError names `what`."""
+    digits = "".join(text.split()).removeprefix("0x")
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise UsageError(f"{what} is not hexadecimal: {text.strip()[:40]!r}") from None
+
+
+class Style:
+    """Colours on a terminal, none elsewhere or where NO_COLOR is set (https://no-color.org)."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stdout
+        self._on: Final = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def bold(self, text: str) -> str:
+        """What matters."""
+        return self._paint("1", text)
+
+    def dim(self, text: str) -> str:
+        """What matters less."""
+        return self._paint("2", text)
+
+    def good(self, text: str) -> str:
+        """What went well."""
+        return self._paint("32", text)
+
+    def bad(self, text: str) -> str:
+        """What did not."""
+        return self._paint("31", text)
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._on and text else text

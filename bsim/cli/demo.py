@@ -1,0 +1,85 @@
+"""`bsim demo`: the main job on real input: a card signs a transaction, and somebody else checks it."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import CheckFailed, Style, add_json, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bsim.cli.demo_story import Story
+
+EXAMPLES = """\
+examples:
+  bsim demo                        the transaction that ships with bsim
+  bsim demo --tx mine.json         yours: the fields of an EIP-1559 transaction, as JSON-RPC names them
+  bsim demo --through memory       without PC/SC, whatever is installed
+
+With pcscd, vpcd and pyscard installed all commands go through a real PC/SC stack, which is started for the demo and
+seen by nobody else; without them the card is called in this process. The demo says which, and why.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--tx", metavar="FILE", help="an unsigned EIP-1559 transaction as JSON")
+    parser.add_argument(
+        "--through",
+        choices=["auto", "pcsc", "memory"],
+        default="auto",
+        help="how commands reach the card: PC/SC, this process's memory, or PC/SC if it is there (default)",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tell the story."""
+    from bsim.cli.demo_stage import stage
+    from bsim.cli.demo_story import load, perform
+
+    transaction = load(args.tx)
+    with stage(args.through) as built:
+        story = perform(built, transaction)
+    if args.json:
+        print_json(story.as_json())
+    else:
+        print("\n".join(_told(story, Style())))
+    if not story.proven:
+        raise CheckFailed("the sender that was recovered is not the card's account")
+    return 0
+
+
+def _told(story: "Story", style: Style) -> "Iterator[str]":
+    from bsim.cli.show import brief, shortened
+
+    def step(number: int, title: str) -> str:
+        return "\n" + style.bold(f"{number}. {title}")
+
+    yield step(1, "A card")
+    yield f"   {story.path}"
+    yield f"   ATR {story.atr}, ICCID {story.iccid}, applet version {story.version}"
+    yield "   seed: the test mnemonic Ethereum's developer tools share, so that anybody can check what follows"
+    yield step(2, "Its BPIN is changed, on the phone it is in")
+    yield from (f"   phone: {text}" for text in story.dialogue)
+    yield step(3, "It derives keys")
+    for account in story.accounts:
+        yield f"   slot {account.slot}  {account.coin:<9}{account.algorithm.name.lower():<11}{account.address or '-'}"
+    yield step(4, f"A transaction from {story.source}")
+    for name, value in story.fields.items():
+        yield f"   {name:<22}{value}"
+    yield f"   {'digest':<22}{story.digest.hex()}"
+    yield step(5, "The card signs the digest, after the user has typed the BPIN")
+    yield f"   r         {story.r:064x}"
+    yield f"   s         {story.s:064x}"
+    yield f"   y parity  {story.y_parity}"
+    yield step(6, f"The sender is recovered from it by {story.checker}")
+    verdict = style.good("the card's account") if story.proven else style.bad("NOT the card's account")
+    yield f"   {story.sender}  {verdict}"
+    yield step(7, "The raw transaction, ready to send")
+    yield f"   0x{story.raw.hex()}"
+    yield f"   hash 0x{story.hash.hex()}"
+    yield "\n" + style.bold(f"The trace: {len(story.trace)} exchanges at the card; what the user typed is masked")
+    yield f"  {style.bold('reset'):<18}< {shortened(story.atr)}"
+    for command, answer in story.trace:
+        yield from brief(command, answer, style)

@@ -1,0 +1,171 @@
+"""What happens in the demo, step by step, and what came of it."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from bsim.chains.evm import Transaction, address
+from bsim.cli.common import CheckFailed, UsageError
+from bsim.cli.demo_stage import Stage
+from bsim.cli.show import exchange_json
+from bsim.cli.wallet_keys import account_json
+from bsim.client import Account, Wallet
+from bsim.crypto import verify
+from bsim.crypto.algorithm import Algorithm
+from bsim.crypto.keccak import keccak256
+from bsim.profiles import default_engine
+from bsim.spec import spec
+from bsim.spec.decode import Answer, Decoded, Decoder
+
+_SAMPLE: Final = "transfer.json"
+_ETHER: Final = 60
+_CONFLUX: Final = 503
+_SOLANA: Final = 501
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A transaction, the fields it was made of, and where they were read."""
+
+    name: str
+    fields: dict[str, object]
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the demo tells."""
+
+    through: str
+    path: str
+    atr: str
+    iccid: str
+    version: str
+    dialogue: tuple[str, ...]
+    accounts: tuple[Account, ...]
+    source: str
+    fields: dict[str, object]
+    digest: bytes
+    signature: bytes
+    r: int
+    s: int
+    y_parity: int
+    checker: str
+    sender: str
+    raw: bytes
+    trace: tuple[tuple[Decoded, Answer], ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether the sender recovered is the account that signed."""
+        return self.sender == self.accounts[0].address
+
+    @property
+    def hash(self) -> bytes:
+        """The transaction's own hash."""
+        return keccak256(self.raw)
+
+    def as_json(self) -> dict[str, object]:
+        """The same for machines."""
+        return {
+            "through": self.through,
+            "path": self.path,
+            "atr": self.atr,
+            "iccid": self.iccid,
+            "version": self.version,
+            "dialogue": list(self.dialogue),
+            "accounts": [account_json(account) for account in self.accounts],
+            "transaction": self.fields,
+            "digest": self.digest.hex(),
+            "signature": {
+                "der": self.signature.hex(),
+                "r": f"{self.r:064x}",
+                "s": f"{self.s:064x}",
+                "y_parity": self.y_parity,
+            },
+            "checker": self.checker,
+            "sender": self.sender,
+            "proven": self.proven,
+            "raw": f"0x{self.raw.hex()}",
+            "hash": f"0x{self.hash.hex()}",
+            "trace": [exchange_json(command, answer) for command, answer in self.trace],
+        }
+
+
+def load(name: str | None) -> Source:
+    """Read a transaction, or the one that ships; UsageError names the file and the field."""
+    file = Path(name) if name else samples() / _SAMPLE
+    shown = name or f"samples/{_SAMPLE}"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise UsageError(f"{shown}: cannot be read ({fault.strerror})") from fault
+    except ValueError as fault:
+        raise UsageError(f"{shown}: not JSON ({fault})") from fault
+    if not isinstance(found, dict):
+        raise UsageError(f"{shown}: an object with a transaction's fields is wanted")
+    try:
+        return Source(shown, found, Transaction.from_json(found))
+    except ValueError as fault:
+        raise UsageError(f"{shown}: {fault}") from fault
+
+
+def samples() -> Traversable:
+    """Where the samples are: inside the installed package, or at the top of the repository."""
+    packaged = files("bsim") / "samples"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "samples"
+
+
+def perform(stage: Stage, source: Source) -> Story:
+    """Do all of it on the stage's card."""
+    atr = stage.card.reset()
+    wallet = Wallet(stage.card, wait=0)
+    iccid, applet = wallet.iccid(), wallet.version().hex()
+    wallet.update_bpin()
+    dialogue = tuple(stage.user.shown)
+    if spec().applets["wallet"].dialogue["bpin_changed"] not in dialogue:
+        raise CheckFailed(f"the BPIN was not changed; the phone showed: {' / '.join(dialogue)}")
+    accounts = (wallet.derive(_ETHER), wallet.derive(_CONFLUX), wallet.derive(_SOLANA, Algorithm.ED25519))
+    digest = source.transaction.digest()
+    wallet.verify_bpin()
+    signature = wallet.sign(_ETHER, accounts[0].slot, digest)
+    r, s, y_parity = verify.recoverable(digest, signature, accounts[0].public_key)
+    recovered = verify.recover(digest, verify.encode_der(r, s), y_parity)
+    return Story(
+        through=stage.through,
+        path=stage.path,
+        atr=atr.hex().upper(),
+        iccid=iccid,
+        version=applet,
+        dialogue=dialogue,
+        accounts=accounts,
+        source=source.name,
+        fields=source.fields,
+        digest=digest,
+        signature=signature,
+        r=r,
+        s=s,
+        y_parity=y_parity,
+        checker=_checker(),
+        sender=address(recovered),
+        raw=source.transaction.signed(r, s, y_parity),
+        trace=tuple(_decoded(stage.traced.exchanges)),
+    )
+
+
+def _checker() -> str:
+    signed = default_engine().name == "ecdsa"
+    return f"python-ecdsa {version('ecdsa')}, which {'signed too: there is no coincurve' if signed else 'did not sign'}"
+
+
+def _decoded(exchanges: list[tuple[bytes, bytes]]) -> list[tuple[Decoded, Answer]]:
+    decoder = Decoder(spec())
+    made = []
+    for raw, response in exchanges:
+        command = decoder.command(raw)
+        made.append((command, decoder.response(command, response)))
+    return made

@@ -1,0 +1,22 @@
+"""Which faults are a user's, the card's or the machine's: a message and an exit code. All others are ours."""
+
+from bsim.cli.common import CheckFailed, UsageError
+from bsim.client import CardError
+from bsim.lab.reader import ReaderError
+from bsim.lab.targets import TargetError
+from bsim.links.pcscd import PcscUnavailable
+from bsim.store import StoreError
+from bsim.tlv import TlvError
+
+_USAGE = (UsageError, TargetError, ReaderError, StoreError, PcscUnavailable)
+
+
+def explain(fault: Exception) -> tuple[int | None, str]:
+    """Answer exit code and message of an expected fault; None for a bug."""
+    if isinstance(fault, _USAGE):
+        return 2, str(fault)
+    if isinstance(fault, CardError | CheckFailed):
+        return 1, str(fault)
+    if isinstance(fault, TlvError):
+        return 1, f"the card's answer is malformed: {fault}"
+    return None, ""

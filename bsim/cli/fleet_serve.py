@@ -1,0 +1,118 @@
+"""`bsim serve --cards`: the cards of a fleet in the slots of vpcd readers, two a reader."""
+
+import argparse
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from bsim.cli.common import UsageError, print_json
+from bsim.cli.fleet import seed_of
+
+if TYPE_CHECKING:
+    from bsim.fleet import Fleet
+    from bsim.links.vpcd import VpcdLink
+
+Address = tuple[str, int]
+_SLOTS: Final = 2  # of a vpcd reader: the second listens on the next port
+_ADDRESS: Final = re.compile(r"(?:(?P<host>.*):)?(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?", re.ASCII)
+
+
+class Slots:
+    """Links in many slots, which run and end together."""
+
+    def __init__(self, links: Sequence["VpcdLink"]) -> None:
+        self._links: Final = links
+
+    def run(self) -> None:
+        """Serve all slots until `stop`."""
+        for link in self._links:
+            link.start()
+        for link in self._links:
+            link.join()
+
+    def stop(self) -> None:
+        """Take all cards out; may be called by a signal handler."""
+        for link in self._links:
+            link.stop()
+
+    @contextmanager
+    def announced(self, line: str | dict[str, object]) -> Iterator[None]:
+        """Print a line once all cards are in their slots."""
+        ended = threading.Event()
+
+        def announce() -> None:
+            for link in self._links:
+                link.ready.wait()
+            if not ended.is_set():
+                print_json(line) if isinstance(line, dict) else print(line, flush=True)
+
+        thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for link in self._links:
+                link.ready.set()  # nobody waits on it any more but the thread above
+            thread.join()
+
+
+def slots_of(args: argparse.Namespace) -> tuple[Slots, str | dict[str, object]]:
+    """Put cards 0 to N - 1 of a fleet into links; answers them and the line that says they are ready."""
+    from bsim.card import T0
+    from bsim.links.vpcd import VpcdLink
+
+    if args.on != "ram":
+        raise UsageError("--cards makes its own cards: leave --on out")
+    fleet = _fleet(args)
+    addresses = ports(args.vpcd, len(fleet))
+    atr = fleet[0].reset().hex().upper()
+    # A link holds its card, so none of them loses power while it is in its slot.
+    links = [VpcdLink(T0(card), *address) for card, address in zip(fleet, addresses, strict=True)]
+    places = [f"{host}:{port}" for host, port in addresses]
+    if args.json:
+        return Slots(links), {"ready": True, "vpcd": places, "atr": atr, "profile": fleet.plan.profile}
+    where = places[0] if len(places) == 1 else f"{places[0]} to {places[-1]}"
+    return Slots(links), f"ready: {len(fleet)} cards are in the readers behind vpcd at {where}; Ctrl-C ends"
+
+
+def ports(given: Sequence[str] | None, cards: int) -> list[Address]:
+    """Answer a slot for each card: HOST:PORT is a reader (its port and the next), HOST:PORT-PORT many of them."""
+    from bsim.links.vpcd import DEFAULT_PORT
+
+    slots = [slot for text in given or [str(DEFAULT_PORT)] for slot in _slots(text)]
+    if len(set(slots)) < len(slots):
+        raise UsageError("--vpcd names a slot twice; HOST:PORT is two slots, PORT and the next")
+    if len(slots) < cards:
+        raise UsageError(f"{cards} cards want as many slots, and --vpcd names {len(slots)}: repeat it, or name a range")
+    return slots[:cards]
+
+
+def _slots(text: str) -> list[Address]:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--vpcd takes HOST:PORT or HOST:PORT-PORT, not {text!r}")
+    first = int(match["first"])
+    last = int(match["last"]) if match["last"] else first + _SLOTS - 1
+    if not 0 < first <= last < 65_536:
+        raise UsageError(f"--vpcd: no ports {first} to {last}")
+    return [(match["host"] or "127.0.0.1", port) for port in range(first, last + 1)]
+
+
+def _fleet(args: argparse.Namespace) -> "Fleet":
+    from bsim.cli.phone import make_user
+    from bsim.fleet import Fleet
+    from bsim.handset import in_handset
+
+    handset = args.handset or "right"
+    make_user(handset, args.bpin)  # judges both
+    phone = None if handset == "none" else partial(in_handset, handset=handset)
+    seed = seed_of(args.fleet_seed) or secrets.token_bytes(32)
+    try:
+        return Fleet(seed, args.cards, bpin=args.bpin, phone=phone)
+    except ValueError as fault:
+        raise UsageError(str(fault)) from fault

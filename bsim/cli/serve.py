@@ -1,0 +1,150 @@
+"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import UsageError, add_handset, add_json, add_target, print_json
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from bsim.cli.fleet_serve import Slots
+    from bsim.links.vpcd import VpcdLink
+
+EXAMPLES = """\
+examples:
+  bsim serve                                  a new card in the first slot of vpcd, and a user who types 123456
+  bsim serve --on card.bsim --handset ask     a card file; you are asked for the BPIN here
+  bsim serve --on card.bsim --handset none    no phone: what speaks to the reader serves 91xx itself
+  bsim serve --vpcd 127.0.0.1:35964 --json    the second slot; a JSON line when ready
+  bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   a fleet's cards in two readers
+
+It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
+"""
+_HOST = "127.0.0.1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    add_target(parser, default="ram")
+    parser.add_argument(
+        "--vpcd", metavar="HOST:PORT", action="append", help="where vpcd listens (default: 127.0.0.1:35963)"
+    )
+    parser.add_argument(
+        "--cards",
+        metavar="N",
+        type=int,
+        help="serve N cards of a fleet, two a reader; --vpcd may be repeated, or be a range HOST:PORT-PORT",
+    )
+    parser.add_argument(
+        "--fleet-seed",
+        metavar="TEXT|0xHEX",
+        help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
+    )
+    add_handset(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from bsim.card import T0
+    from bsim.cli.phone import opened
+    from bsim.lab.targets import profile_name
+    from bsim.links.vpcd import VpcdLink
+
+    if args.cards is not None:
+        return _serve_fleet(args)
+    host, port = _address(args.vpcd)
+    profile = profile_name(args.on)
+    with opened(args) as session:
+        atr = session.card.reset().hex().upper()
+        link = VpcdLink(T0(session.card), host, port)
+        ready = {"ready": True, "vpcd": f"{host}:{port}", "card": args.on, "atr": atr, "profile": profile}
+        with _told(), _stopped_by_signals(link), _announced(link, ready, args.json):
+            link.run()
+    return 0
+
+
+def _serve_fleet(args: argparse.Namespace) -> int:
+    from bsim.cli.fleet_serve import slots_of
+
+    slots, ready = slots_of(args)
+    with _told(), _stopped_by_signals(slots), slots.announced(ready):
+        slots.run()
+    return 0
+
+
+def _address(given: list[str] | None) -> tuple[str, int]:
+    from bsim.links.vpcd import DEFAULT_PORT
+
+    if given is None:
+        return _HOST, DEFAULT_PORT
+    if len(given) > 1:
+        raise UsageError("one card goes into one slot: --vpcd may be repeated with --cards only")
+    text = given[0]
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise UsageError(f"--vpcd takes HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}, not {text!r}")
+    return host or _HOST, int(port)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the link has to say goes to stderr."""
+    logger = logging.getLogger("bsim")
+    handler, level = logging.StreamHandler(sys.stderr), logger.level
+    handler.setFormatter(logging.Formatter("bsim: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def _stopped_by_signals(link: "VpcdLink | Slots") -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
+        return
+
+    def stop(_number: int, _frame: "FrameType | None") -> None:
+        link.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _announced(link: "VpcdLink", ready: dict[str, object], as_json: bool) -> Iterator[None]:
+    """Print the ready line once the driver has the card."""
+
+    def announce() -> None:
+        link.ready.wait()
+        if ended.is_set():
+            return
+        if as_json:
+            print_json(ready)
+        else:
+            print(f"ready: {ready['card']} is in the reader behind vpcd at {ready['vpcd']}; Ctrl-C ends", flush=True)
+
+    ended = threading.Event()
+    thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        link.ready.set()  # nobody waits on it any more but the thread above
+        thread.join()

@@ -1,0 +1,91 @@
+"""Exchanges with a card as people read them: names and values by the declaration."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from bsim.cli.common import Style
+from bsim.spec.decode import Answer, Decoded
+from bsim.spec.objects import Part
+
+_SHORT = 44
+_HEAD, _TAIL = 32, 8
+
+
+def exchange(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
+    """One exchange in full."""
+    channel = f"  (channel {command.channel})" if command.channel else ""
+    yield style.bold(command.name or "?") + style.dim(f"  {command.title}{channel}")
+    yield f"  > {command.shown}"
+    yield from _parts(command.fields, 6)
+    colour = style.good if answer.ok else style.bad
+    if len(answer.shown) <= _SHORT:
+        yield f"  < {answer.shown}  {colour(answer.meaning)}"
+    else:
+        yield f"  < {answer.shown}"
+        yield f"    {colour(answer.meaning)}"
+    yield from _parts((_counted(part, answer) for part in answer.fields), 6)
+
+
+def _counted(part: Part, answer: Answer) -> Part:
+    """What is all of a long response need not be printed twice."""
+    whole = len(part.hex) > _SHORT and answer.shown.startswith(f"{part.hex} ")
+    return replace(part, hex=f"{len(part.hex) // 2} bytes") if whole else part
+
+
+def brief(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
+    """One exchange in two lines, long values shortened."""
+    fields = ", ".join(f"{part.name} {part.meaning or shortened(part.hex, 8, 4)}" for part in command.fields)
+    yield f"  {style.bold(f'{command.name:<18}')}> {shortened(command.shown)}" + style.dim(
+        f"  {fields}" if fields else ""
+    )
+    colour = style.good if answer.ok else style.bad
+    texts = ", ".join(part.meaning for part in _leaves(answer.fields) if part.meaning and not part.meaning.isdigit())
+    meaning = answer.meaning.partition(":")[0] + (f"; {texts}" if texts else "")
+    yield f"  {'':<18}< {shortened(answer.shown)}  {colour(meaning)}"
+
+
+def exchange_json(command: Decoded, answer: Answer) -> dict[str, object]:
+    """One exchange for machines."""
+    return {
+        "command": command.shown.replace(" ", ""),
+        "name": command.name,
+        "title": command.title,
+        "applet": command.command.applet if command.command else None,
+        "channel": command.channel,
+        "fields": [_part_json(part) for part in command.fields],
+        "response": answer.shown.replace(" ", ""),
+        "sw": f"{answer.sw:04X}",
+        "ok": answer.ok,
+        "meaning": answer.meaning,
+        "response_fields": [_part_json(part) for part in answer.fields],
+    }
+
+
+def shortened(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
+    """Cut the middle out of a long text."""
+    return text if len(text) <= head + tail + 1 else f"{text[:head]}…{text[-tail:]}"
+
+
+def _parts(parts: Iterable[Part], indent: int) -> Iterator[str]:
+    listed = list(parts)
+    width = max((len(part.name) for part in listed), default=0)
+    for part in listed:
+        value = "" if part.parts else part.hex
+        meaning = f"  {part.meaning}" if part.meaning else ""
+        yield f"{'':<{indent}}{part.name:<{width}}  {value}{meaning}".rstrip()
+        yield from _parts(part.parts, indent + 2)
+
+
+def _leaves(parts: Iterable[Part]) -> Iterator[Part]:
+    for part in parts:
+        yield part
+        yield from _leaves(part.parts)
+
+
+def _part_json(part: Part) -> dict[str, object]:
+    value: dict[str, object] = {"name": part.name, "hex": part.hex}
+    if part.meaning:
+        value["meaning"] = part.meaning
+    if part.parts:
+        value["parts"] = [_part_json(one) for one in part.parts]
+    return value

@@ -1,0 +1,136 @@
+"""`bsim wallet accounts | derive | sign | version | iccid`."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from bsim.cli.coins import algorithm, coin, label
+from bsim.cli.common import CheckFailed, Style, UsageError, parse_hex, print_json
+from bsim.cli.phone import opened, require_bpin
+from bsim.client import Account, Wallet
+from bsim.crypto import ed25519, verify
+from bsim.crypto.algorithm import Algorithm
+
+
+def accounts(args: argparse.Namespace) -> int:
+    """List the keys in the card's slots."""
+    with opened(args) as session:
+        _print(session.wallet().accounts(), args.json)
+    return 0
+
+
+def derive(args: argparse.Namespace) -> int:
+    """Make the key of the next free slot."""
+    coin_type = coin(args.coin)
+    with opened(args) as session:
+        account = session.wallet().derive(coin_type, algorithm(args.algorithm, coin_type))
+    if args.json:
+        print_json(account_json(account))
+    else:
+        print("\n".join(table([account])))
+    return 0
+
+
+def sign(args: argparse.Namespace) -> int:
+    """Sign, and check the signature with a library that did not make it."""
+    digest = parse_hex(args.digest, "the digest")
+    with opened(args) as session:
+        wallet = session.wallet()
+        account = _account(wallet, args.slot)
+        coin_type = coin(args.coin) if args.coin else account.coin_type
+        require_bpin(session, wallet)
+        signature = wallet.sign(coin_type, args.slot, digest)
+    found = checked(account, digest, signature)
+    if args.json:
+        print_json(found)
+    else:
+        style = Style()
+        for name, value in found.items():
+            print(f"{name:<12}{style.good('yes') if value is True else style.bad('no') if value is False else value}")
+    if not found["verified"]:
+        raise CheckFailed("the signature is not one of this slot's key")
+    return 0
+
+
+def version(args: argparse.Namespace) -> int:
+    """Print the applet's version."""
+    with opened(args) as session:
+        number = session.wallet().version().hex()
+    _print_one("version", number, args.json)
+    return 0
+
+
+def iccid(args: argparse.Namespace) -> int:
+    """Print the card's ICCID."""
+    with opened(args) as session:
+        digits = session.wallet().iccid()
+    _print_one("iccid", digits, args.json)
+    return 0
+
+
+def checked(account: Account, digest: bytes, signature: bytes) -> dict[str, object]:
+    """What a signature says, and whether it is one of the account's key."""
+    found: dict[str, object] = {
+        "slot": account.slot,
+        "coin_type": account.coin_type,
+        "algorithm": account.algorithm.name.lower(),
+        "digest": digest.hex(),
+        "signature": signature.hex(),
+    }
+    if account.algorithm is Algorithm.ED25519:
+        return found | {"verified": ed25519.verify(account.public_key, digest, signature)}
+    try:
+        r, s, recovery = verify.recoverable(digest, signature, account.public_key)
+    except ValueError:
+        return found | {"verified": False}
+    good = verify.verify(account.public_key, digest, signature)
+    return found | {"r": f"{r:064x}", "s": f"{s:064x}", "recovery_id": recovery, "verified": good}
+
+
+def account_json(account: Account) -> dict[str, object]:
+    """One account for machines."""
+    return {
+        "slot": account.slot,
+        "coin_type": account.coin_type,
+        "coin": account.coin,
+        "algorithm": account.algorithm.name.lower(),
+        "address": account.address,
+        "public_key": account.public_key.hex(),
+    }
+
+
+def table(rows: Sequence[Account]) -> Iterable[str]:
+    """Accounts as columns."""
+    heads = ("slot", "coin", "algorithm", "address", "public key")
+    cells = [heads] + [
+        (str(a.slot), label(a.coin_type), a.algorithm.name.lower(), a.address or "-", a.public_key.hex()) for a in rows
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    style = Style()
+    for number, row in enumerate(cells):
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield line if number else style.bold(line)
+
+
+def _print(rows: Sequence[Account], as_json: bool) -> None:
+    if as_json:
+        print_json([account_json(account) for account in rows])
+    elif rows:
+        print("\n".join(table(rows)))
+    else:
+        print("no keys yet; bsim wallet derive makes one")
+
+
+def _account(wallet: Wallet, slot: int) -> Account:
+    found = wallet.accounts()
+    for account in found:
+        if account.slot == slot:
+            return account
+    there = f"slots 1 to {len(found)}" if found else "no keys yet"
+    raise UsageError(f"the card has no key in slot {slot}: it has {there}")
+
+
+def _print_one(name: str, value: str, as_json: bool) -> None:
+    if as_json:
+        print_json({name: value})
+    else:
+        print(value)
