@@ -6,6 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test finds a key or passphrase of the user's, or leaves one there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("BSIM_PASSPHRASE", raising=False)
+        patch.delenv("BSIM_NEW_PASSPHRASE", raising=False)
+        yield
+
+
 class _Bugs(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -189,11 +189,11 @@ def test_the_whole_stream_is_exported():
     [
         (sign.bench, {sign.FLOOR, sign.OURS, sign.IN_PHONE, "ecdsa", "cryptography"}),
         (dispatch.bench, {"GET VERSION", "VERIFY BPIN, verified", "unknown INS"}),
-        (derive.bench, {"first SIGN after power-on", "SIGN, slot 127 of 127", "BIP-32 step, normal"}),
+        (derive.bench, {"first SIGN after power-on, slot 1", "SIGN, slot 127 of 127", "BIP-32 step, normal"}),
         (keccak.bench, {"bsim"}),
         (personalise.bench, {"new_card(mnemonic)", "power_on, file", "memory: a card with 127 slots"}),
         (
-            lambda plan: fleet.bench(plan, sizes=(1, 3), jobs=2),
+            lambda plan: fleet.bench(plan, sizes=(1, 3), jobs=12),
             {"memory a card, fleet of 3", "sign, 1 process", "sign, 2 processes"},
         ),
     ],

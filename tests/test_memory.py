@@ -24,7 +24,7 @@ from bsim.applets.keys import Keys
 from bsim.applets.wallet_state import LAYOUT, Slot
 from bsim.crypto import ecdsa, mnemonic
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Slip10Ed25519
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
 from bsim.crypto.memory import wipe, wipe_unshared
 from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
@@ -180,6 +180,9 @@ def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, kind: str, 
     assert (len(secrets.ready), len(secrets.stored)) == (3 * len(SLOTS), 2)
     wanted = dict(secrets.derived) | dict(secrets.ready) | dict(secrets.stored)
     file = str(tmp_path / "card.bsim") if kind == "file" else ""
+    if engine != "coincurve":
+        # The other engines add in Python's integers, of which nobody can say how long they lie about.
+        wanted = {name: secret for name, secret in wanted.items() if not name.endswith(", int")}
     found = {stage: find(process, wanted) for stage, process in stages(engine, file, words)}
     assert list(found) == ["derived", "powered", "reset", "closed", "dropped", "refilled"]
     stored = set(secrets.stored)
@@ -247,6 +250,43 @@ def test_what_is_hashed_is_not_what_a_node_keeps() -> None:
     with Slip10Ed25519().child(parent, HARD):
         pass
     assert parent.secret == before
+
+
+@pytest.mark.parametrize("scheme", [Bip32(ecdsa.engine()), Slip10Ed25519()], ids=lambda scheme: type(scheme).__name__)
+def test_what_went_into_the_hash_and_came_out_is_overwritten(scheme: Scheme, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes | bytearray] = []
+    digest = hmac.digest
+
+    def watched(key: bytes, message: bytes, name: str) -> bytes:
+        answer = digest(key, message, name)
+        assert any(message)
+        assert any(answer)
+        seen.extend((answer, message) if isinstance(message, bytearray) else (answer,))
+        return answer
+
+    monkeypatch.setattr(hmac, "digest", watched)
+    root = scheme.master(b"\1" * 64)
+    with scheme.child(root, HARD) as node:
+        assert any(node.secret)
+    assert [len(one) for one in seen] == [64, 64, 37]
+    assert not any(any(one) for one in seen)
+
+
+def test_what_openssl_read_a_key_from_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bsim.crypto.ecdsa import _cryptography
+
+    seen: list[bytearray] = []
+    load = _cryptography.load_der_private_key
+
+    def watched(der: bytearray, password: None) -> object:
+        seen.append(der)
+        return load(der, password)
+
+    monkeypatch.setattr(_cryptography, "load_der_private_key", watched)
+    ecdsa.engine("cryptography").signer(b"\7" * 32)
+    with pytest.raises(ValueError, match="1 to n-1"):
+        ecdsa.engine("cryptography").signer(b"\xff" * 32)
+    assert seen == [bytearray(48)] * 2
 
 
 def test_overwriting() -> None:

@@ -541,14 +541,23 @@ class CardMachine(RuleBasedStateMachine):
         self.verify(channel)
         self.restore(channel, backup, right)
 
+    @rule()
+    def ask_without_a_terminal(self) -> None:
+        self.reset()
+        self.select(0, "wallet")
+        self.verify(0)
+        self.update(0)
+
     @rule(channel=open_ones)
     def make_seed(self, channel: int) -> None:
         self.select(channel, "wallet")
         self.generate(channel)
         self.set_bpin(channel, "654321")
 
-    @rule(channel=open_ones)
-    def export_all(self, channel: int) -> None:
+    @rule(channel=open_ones, kind=st.sampled_from(KINDS), keys=st.sampled_from((0, 4, 7)))
+    def export_all(self, channel: int, kind: tuple[int, int], keys: int) -> None:
+        for _ in range(keys):
+            self.derive(channel, kind)
         for part in ("FIRST", "NEXT", "NEXT", "NEXT"):
             self.export(channel, part)
 
@@ -572,7 +581,7 @@ def test_card_against_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     CardMachine.seen.clear()
     run_state_machine_as_test(
         CardMachine,
-        settings=settings(max_examples=150, stateful_step_count=60, deadline=None, derandomize=True),
+        settings=settings(max_examples=120, stateful_step_count=60, deadline=None, derandomize=True),
     )
     print(f"{CardMachine.steps} steps")
     assert CardMachine.steps >= LEAST_STEPS

@@ -96,4 +96,5 @@ LAYOUT: Final = Layout(
         "terminated": (_byte, _flag),
         "slots": (_encode_slots, _decode_slots),
     },
+    later={"terminated": _byte(False)},
 )

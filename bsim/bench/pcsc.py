@@ -17,7 +17,7 @@ from bsim.bench.runner import BenchError, Plan, Result, interleave
 from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
 
 EXCHANGES: Final = 1000
-# The naive card takes 44 ms an exchange; fewer of them settle as well.
+# The naive card waits out delayed acknowledgements, 44 ms each; few exchanges settle as well.
 NAIVE_EXCHANGES: Final = 12
 
 

@@ -10,7 +10,7 @@ from bsim.bench.runner import BenchError, Result, Row
 
 SUFFIXES: Final = (".svg", ".png")
 _WIDTH, _LEFT, _RIGHT = 860, 290, 70
-_BAR, _STEP, _HEAD, _FOOT = 14, 20, 40, 30
+_BAR, _STEP, _HEAD, _FOOT, _LEGEND = 14, 20, 40, 30, 24
 _OURS, _FLOOR, _OTHER = "#1f6feb", "#57606a", "#9aa4af"
 _TEXT: Final = 'font-family="system-ui, sans-serif" fill="#1f2328"'
 
@@ -28,7 +28,7 @@ def write(path: Path, results: Sequence[Result]) -> None:
 
 def svg(results: Sequence[Result]) -> str:
     """Draw the ratios as SVG, a panel for each result."""
-    panels, top = [], 0
+    panels, top = [_legend()], _LEGEND
     for result in results:
         panel, height = _panel(result, top)
         panels.append(panel)
@@ -36,6 +36,15 @@ def svg(results: Sequence[Result]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top}" width="{_WIDTH}" height="{top}">\n'
         f'<rect width="{_WIDTH}" height="{top}" fill="#ffffff"/>\n{"".join(panels)}</svg>\n'
+    )
+
+
+def _legend() -> str:
+    keys = (("what it is compared with", _FLOOR), ("bsim", _OURS), ("others", _OTHER))
+    return "".join(
+        f'<circle cx="{_LEFT + 180 * at}" cy="16" r="5" fill="{colour}"/>'
+        f'<text x="{_LEFT + 180 * at + 10}" y="20" font-size="12" {_TEXT}>{text}</text>\n'
+        for at, (text, colour) in enumerate(keys)
     )
 
 

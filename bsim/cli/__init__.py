@@ -14,6 +14,7 @@ from bsim import __version__
 
 VERBS: Final = {
     "new": "make a card file",
+    "card": "look at a card file, check it, change what protects it",
     "serve": "put a card into a PC/SC reader (vpcd)",
     "apdu": "send command APDUs, and see them explained",
     "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",

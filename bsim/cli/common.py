@@ -4,7 +4,13 @@ import argparse
 import json
 import os
 import sys
-from typing import Final, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bsim.store import Keyring
 
 DEFAULT_BPIN: Final = "123456"
 
@@ -21,6 +27,40 @@ def add_target(parser: argparse.ArgumentParser, *, default: str | None = None) -
     """`--on TARGET`; required where there is no default."""
     text = "the card: FILE.bsim, reader:NAME or ram" + (f" (default: {default})" if default else "")
     parser.add_argument("--on", metavar="TARGET", required=default is None, default=default, help=text)
+    add_keys(parser)
+
+
+def add_keys(parser: argparse.ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
+    """`--passphrase-file` and `--key-file`: what opens a sealed card file, each without the other."""
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        type=Path,
+        help="the card file's passphrase, in a file's first line (default: BSIM_PASSPHRASE, or you are asked)",
+    )
+    keys.add_argument(
+        "--key-file", metavar="FILE", type=Path, help="its key file (default: the one in your key folder)"
+    )
+    return keys
+
+
+def keyring(args: argparse.Namespace) -> "Keyring":
+    """What opens card files, by the options of `add_keys`: one a command line, so that nothing is asked for twice."""
+    from bsim.store import Keyring
+
+    known: Keyring | None = getattr(args, "keyring", None)
+    if known is None:
+        known = Keyring(passphrase_file=args.passphrase_file, key_file=args.key_file, ask=asker())
+        args.keyring = known
+    return known
+
+
+def asker() -> "Callable[[str], str] | None":
+    """How to ask a person for a secret; None where there is no terminal, where nothing is ever asked."""
+    from getpass import getpass
+
+    return getpass if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
 def add_handset(parser: argparse.ArgumentParser) -> None:

@@ -2,8 +2,12 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, note, print_json
+from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, add_keys, keyring, note, print_json
+
+if TYPE_CHECKING:
+    from bsim.store import Unlock
 
 EXAMPLES = """\
 examples:
@@ -11,9 +15,15 @@ examples:
   bsim new card.bsim --mnemonic - < words  a card with the seed of a mnemonic, which stays out of the process list
   bsim new blank.bsim --blank              a card without a seed: bsim wallet restore gives it one
   bsim new old.bsim --profile strict       the real card's commands and no other
+  bsim new throwaway.bsim --insecure-plain a card that whoever has the file can read
 
-The file is a test card: it is not encrypted, so keep no keys in it that guard anything of value.
+The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are asked for one on a
+terminal. Elsewhere, or if you type none, a key file is made in your own key folder, and found there again.
+It is a test card all the same: never put funds on it.
 """
+PLAIN_WARNING = (
+    "NOT PROTECTED: the key lies in the file, and whoever reads it has the seed; bsim card rekey protects it"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     seed.add_argument("--blank", action="store_true", help="no seed")
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the card's BPIN, six digits (default: 123456)")
     parser.add_argument("--profile", default="extended", help="strict (the real card's commands) or extended (default)")
+    add_keys(parser).add_argument("--insecure-plain", action="store_true", help="protect the file by nothing")
     add_json(parser)
 
 
@@ -33,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from bsim.lab.targets import card_path
     from bsim.profiles import personalisation, personalise
     from bsim.spec.objects import swapped_digits
-    from bsim.store import SqliteStore
+    from bsim.store import Given, SqliteStore
 
     path = card_path(args.file)
     mnemonic = sys.stdin.read() if args.mnemonic == "-" else args.mnemonic
@@ -41,19 +52,37 @@ def run(args: argparse.Namespace) -> int:
         card = personalisation(mnemonic=mnemonic, blank=args.blank, bpin=args.bpin, profile=args.profile)
     except ValueError as fault:
         raise UsageError(str(fault)) from fault
-    store = SqliteStore(path, create=True)
+    keys: Unlock = Given() if args.insecure_plain else keyring(args)
+    store = None
     try:
+        store = SqliteStore(path, create=True, unlock=keys)
         personalise(store, card)
         iccid = swapped_digits(LAYOUT.load(store.read()).iccid)
+        wrapping = store.header.wrapping
     except BaseException:
-        store.close()
-        path.unlink()  # half a card is none
+        if store is not None:
+            store.close()
+            path.unlink()  # half a card is none
+        keyring(args).forget()
         raise
     store.close()
-    seeded = bool(card.entropy)
-    if args.json:
-        print_json({"card": args.file, "profile": card.profile.name, "iccid": iccid, "seeded": seeded})
-    else:
-        print(f"{args.file}: {card.profile.name} card {'with a seed' if seeded else 'without a seed'}, ICCID {iccid}")
-    note("this is a test card, not to hold real funds: its file is not encrypted yet, so keep test keys only in it")
+    _tell(
+        args, {"card": args.file, "profile": card.profile.name, "iccid": iccid, "seeded": bool(card.entropy)}, wrapping
+    )
     return 0
+
+
+def _tell(args: argparse.Namespace, made: dict[str, str | bool], wrapping: str) -> None:
+    if args.json:
+        print_json({**made, "wrapping": wrapping})
+    else:
+        seed = "with a seed" if made["seeded"] else "without a seed"
+        print(f"{made['card']}: {made['profile']} card {seed}, ICCID {made['iccid']}")
+    if args.insecure_plain:
+        note(PLAIN_WARNING)
+    elif wrapping == "passphrase":
+        note("sealed under the passphrase; without it the card is lost")
+    else:
+        key_file = keyring(args).made or args.key_file
+        note(f"sealed under the key file {key_file}; without it the card is lost")
+    note("this is a test card, not to hold real funds")

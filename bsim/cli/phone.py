@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bsim.applets.bpin import is_bpin
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
-from bsim.cli.common import CheckFailed, UsageError, note
+from bsim.cli.common import CheckFailed, UsageError, keyring, note
 from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
 from bsim.handset.phone import Respond
@@ -87,7 +87,7 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
     """Open the target of a verb in its phone; a refusal of the card comes out with what to do about it."""
     handset = handset_of(args)
     user = make_user(handset, args.bpin, new_bpin, real=is_real(args.on))
-    base = open_target(args.on)
+    base = open_target(args.on, keyring(args))
     try:
         card = Handset(user).insert(base) if user else base
         # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.

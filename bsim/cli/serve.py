@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, add_handset, add_json, add_target, print_json
+from bsim.cli.common import UsageError, add_handset, add_json, add_target, keyring, print_json
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cards is not None:
         return _serve_fleet(args)
     host, port = _address(args.vpcd)
-    profile = profile_name(args.on)
+    profile = profile_name(args.on, keyring(args))
     with opened(args) as session:
         atr = session.card.reset().hex().upper()
         link = VpcdLink(T0(session.card), host, port)

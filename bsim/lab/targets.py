@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from bsim.lab.reader import ReaderCard, ReaderError
 from bsim.ports import Card
 from bsim.profiles import personalisation, power_on, ram_card, stored_profile
-from bsim.store import SqliteStore, StoreError
+from bsim.store import Keyring, SqliteStore, StoreError, Unlock
 
 SUFFIX: Final = ".bsim"
 RAM: Final = "ram"
@@ -31,26 +31,29 @@ def is_real(target: str) -> bool:
     return target.startswith(_READER)
 
 
-def open_target(target: str) -> OpenCard:
-    """Open the card that a target names, powered and with no phone around it; TargetError if that cannot be."""
+def open_target(target: str, unlock: Unlock | None = None) -> OpenCard:
+    """Open the card that a target names, powered and with no phone around it; TargetError if that cannot be.
+
+    `unlock` knows the secrets of card files; None has what the environment and the user's key folder hold.
+    """
     try:
         if target == RAM:
             return ram_card(personalisation())
         if is_real(target):
             return _reader(target)
-        return _file(target)
+        return _file(target, unlock)
     except (StoreError, ReaderError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine
         raise TargetError(str(fault)) from fault
 
 
-def profile_name(target: str) -> str | None:
+def profile_name(target: str, unlock: Unlock | None = None) -> str | None:
     """Answer the profile of an emulated card; None for a real one, which does not tell. TargetError as above."""
     if is_real(target):
         return None
     if target == RAM:
         return personalisation(blank=True).profile.name
     try:
-        store = SqliteStore(card_path(target))
+        store = open_file(target, unlock)
         try:
             return stored_profile(store).name
         finally:
@@ -66,8 +69,13 @@ def card_path(target: str) -> Path:
     return Path(target)
 
 
-def _file(target: str) -> OpenCard:
-    store = SqliteStore(card_path(target))
+def open_file(target: str, unlock: Unlock | None = None) -> SqliteStore:
+    """Open a card file as it is stored, for the caller to close; StoreError or TargetError says what is wrong."""
+    return SqliteStore(card_path(target), unlock=unlock or Keyring())
+
+
+def _file(target: str, unlock: Unlock | None) -> OpenCard:
+    store = open_file(target, unlock)
     try:
         return power_on(store)
     except StoreError as fault:

@@ -44,6 +44,8 @@ def examined(path: Path) -> Iterator[sqlite3.Connection]:
 def _check(path: Path) -> None:
     if path.is_dir():
         raise StoreError(f"{path}: a folder, not a card file")
+    if not path.is_file():
+        raise StoreError(f"{path}: not a card file")  # a pipe would be waited for
     if path.stat().st_size > _LIMIT:
         raise DamagedError(f"{path}: not a usable card file (too long for one)")
     with path.open("rb") as file:

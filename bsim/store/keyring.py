@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from bsim.store.errors import LockedError, StoreError
 from bsim.store.seal import KEY_LENGTH, PLAIN, Key, Wrapping
 
-PASSPHRASE_VARIABLE: Final = "BSIM_PASSPHRASE"
+PASSPHRASE_VARIABLE: Final = "BSIM_PASSPHRASE"  # noqa: S105 - its name, not itself
 _PASSPHRASE_HELP: Final = f"--passphrase-file FILE or {PASSPHRASE_VARIABLE}"
 
 Ask = Callable[[str], str]
@@ -58,11 +58,13 @@ class Keyring:
         key_file: Path | None = None,
         ask: Ask | None = None,
         environment: Mapping[str, str] | None = None,
+        passphrase_variable: str = PASSPHRASE_VARIABLE,
     ) -> None:
         self._passphrase_file: Final = passphrase_file
         self._key_file: Final = key_file
         self._ask: Final = ask
         self._environment: Final = os.environ if environment is None else environment
+        self._variable: Final = passphrase_variable
         self._asked: dict[bytes, bytes] = {}
         self.made: Path | None = None
         """The key file that `new` made, if it made one."""
@@ -108,7 +110,7 @@ class Keyring:
     def _given_passphrase(self) -> bytes | None:
         if self._passphrase_file is not None:
             return _read_passphrase_file(self._passphrase_file)
-        text = self._environment.get(PASSPHRASE_VARIABLE)
+        text = self._environment.get(self._variable)
         return _normal(text) if text else None
 
     def _new_passphrase(self, card: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""One process, one card file: an advisory lock beside the file, which the system takes back however the process ends."""
+"""One process, one card file: an advisory lock beside the file, which the system takes back however that ends."""
 
 import os
 import sys

@@ -17,13 +17,17 @@ class Layout(Generic[State]):
         kind: Callable[..., State],
         prefix: str,
         codecs: Mapping[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]],
+        later: Mapping[str, bytes] | None = None,
     ) -> None:
+        """`later` names fields that were added to a released layout, and what cards from before have in them."""
         self._kind = kind
         self._prefix = prefix
         self._codecs = codecs
+        self._later = {f"{prefix}.{name}": value for name, value in (later or {}).items()}
 
     def load(self, records: Mapping[str, bytes]) -> State:
         """Build the state from its records; StoreError if one is missing or malformed."""
+        records = {**self._later, **records}
         try:
             return self._kind(
                 **{name: decode(records[f"{self._prefix}.{name}"]) for name, (_, decode) in self._codecs.items()}

@@ -21,7 +21,7 @@ _PATIENCE: Final = 2_000_000  # steps of SQLite's machine: a sound card file tak
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A card file of format 2 as it is stored: its header, its sealed manifest, and version and bytes of each record."""
+    """A card file of format 2 as it is stored: header, sealed manifest, and version and bytes of each record."""
 
     header: Header
     manifest: bytes

@@ -35,7 +35,7 @@ _ENTRY: Final = Struct(f">HQ{TAG_LENGTH}s")  # length of the name, version, tag;
 class Wrapping(StrEnum):
     """What wraps the card key."""
 
-    PASSPHRASE = "passphrase"
+    PASSPHRASE = "passphrase"  # noqa: S105 - a word
     KEY_FILE = "key file"
     PLAIN = "plain"
     """Nothing that is secret: whoever has the file has the card."""
@@ -81,6 +81,11 @@ class Seal:
 
     version: int
     tag: bytes
+
+    @classmethod
+    def of(cls, version: int, sealed: bytes) -> "Seal":
+        """Note down a record that was sealed."""
+        return cls(version, sealed[-TAG_LENGTH:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from bsim.ports import Rng
-from bsim.store import schema
-from bsim.store.errors import BusyError, DamagedError, LockedError, StoreError
+from bsim.store import schema, sealing
+from bsim.store.errors import BusyError, StoreError
 from bsim.store.examine import examined
 from bsim.store.keyring import Given, Unlock, sync_folder
 from bsim.store.lock import FileLock
-from bsim.store.seal import CARD_ID_LENGTH, KEY_LENGTH, Header, Manifest, Seal, Sealer, Unsealable, unwrap, wrap
+from bsim.store.seal import Header
+from bsim.store.sealing import Sealing
 
 _log: Final = logging.getLogger("bsim.store")
+_READ_ONLY: Final = "cannot be written: the file or its folder is read-only"
 _TROUBLE: Final = {
     "SQLITE_BUSY": "in use by another program",
-    "SQLITE_READONLY": "cannot be written: the file or its folder is read-only",
-    "SQLITE_CANTOPEN": "cannot be written: the file or its folder is read-only, or one beside it is no file",
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_CANTOPEN": _READ_ONLY,
     "SQLITE_FULL": "cannot be written: the disk is full",
-    "SQLITE_IOERR": "cannot be written: the disk fails, or is full",
+    "SQLITE_IOERR": "cannot be written: the disk is full, or fails",
 }
 _SETTINGS: Final = (
     # Held from here to `close`: a second program gets its error at once, and no memory is shared with any.
@@ -49,40 +51,32 @@ class SqliteStore:
         self._real: Final = path.resolve()  # a link and the file it means are one card, with one lock and one log
         self._rng: Final = rng
         self._database: sqlite3.Connection | None = None
-        self._manifest = Manifest(0, {})
+        self._lock: FileLock | None = None
         if create:
             self._reserve()
-        elif not path.is_file():
-            raise StoreError(
-                f"{path}: not a card file" if path.exists() else f"{path}: no such card file; `bsim new {path}` makes one"
-            )
+        elif not path.exists():
+            raise StoreError(f"{path}: no such card file; `bsim new {path}` makes one")
         try:
-            self._lock: Final = FileLock(self._real)
-        except StoreError as fault:
-            if create:
-                self._real.unlink()
-            raise self._named(fault) from fault.__cause__
-        try:
-            if create:
-                self._create(unlock or Given())
-            else:
-                self._open(unlock or Given())
-        except BaseException:
+            self._lock = FileLock(self._real)
+            self._sealing = self._create(unlock or Given()) if create else self._open(unlock or Given())
+        except BaseException as fault:
             self.close()
             if create:
                 self._real.unlink(missing_ok=True)  # half a card is none
+            if isinstance(fault, StoreError):
+                raise self._named(fault) from fault.__cause__
             raise
 
     @property
     def header(self) -> Header:
         """What the file tells in the clear."""
-        return self._header
+        return self._sealing.header
 
     def read(self) -> Mapping[str, bytes]:
         """Answer every record; StoreError if one is not the one that was written."""
         try:
-            rows = self._connected.execute("SELECT name, version, value FROM record")
-            return _unsealed(self._sealer, self._manifest, {name: (version, value) for name, version, value in rows})
+            rows = self._connected.execute("SELECT name, version, value FROM record").fetchall()
+            return self._sealing.open_all({name: (version, value) for name, version, value in rows})
         except sqlite3.Error as fault:
             raise StoreError(f"{self._path}: cannot be read ({fault})") from fault
         except StoreError as fault:
@@ -91,17 +85,19 @@ class SqliteStore:
     def write(self, changes: Mapping[str, bytes | None]) -> None:
         """Make all the changes or none."""
         with self._transaction() as database:
-            self._manifest = self._write(database, self._sealer, self._manifest, changes)
+            after = self._sealing.write(database, changes)
+        self._sealing = after
 
     def rekey(self, unlock: Unlock) -> None:
         """Seal everything anew under another card key, card id and wrapping, all at once.
 
-        The old secret and an old copy of the file open no more than that copy.
+        An old secret, or what an old copy of the file holds, opens that copy and no more.
         """
         records = self.read()
         with self._transaction() as database:
             database.execute("DELETE FROM record")
-            self._seal_all(database, unlock, records)
+            after = self._begin(database, unlock, self._sealing.manifest.commits, records)
+        self._sealing = after
         self._tidy()
 
     def close(self) -> None:
@@ -109,7 +105,8 @@ class SqliteStore:
         if self._database is not None:
             self._database.close()
             self._database = None
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     @property
     def _connected(self) -> sqlite3.Connection:
@@ -126,43 +123,25 @@ class SqliteStore:
         except OSError as fault:
             raise StoreError(f"{self._path}: cannot be made ({fault.strerror})") from fault
 
-    def _create(self, unlock: Unlock) -> None:
+    def _create(self, unlock: Unlock) -> Sealing:
         self._connect()
         with self._transaction() as database:
             schema.create_tables(database)
-            self._seal_all(database, unlock, {})
+            begun = self._begin(database, unlock, 0, {})
         sync_folder(self._real.parent)
+        return begun
 
-    def _open(self, unlock: Unlock) -> None:
-        old: dict[str, bytes] | None = None
-        try:
-            with examined(self._real) as copy:
-                if schema.format_of(copy) == schema.FORMAT:
-                    self._unlock(schema.read_contents(copy), unlock)
-                else:
-                    old = schema.read_format_1(copy)
-        except StoreError as fault:
-            raise self._named(fault) from fault.__cause__
+    def _open(self, unlock: Unlock) -> Sealing:
+        with examined(self._real) as copy:
+            if schema.format_of(copy) == schema.FORMAT:
+                contents = schema.read_contents(copy)
+                secret = unlock.secret(self._path, contents.header.wrapping, contents.header.card_id)
+                found = sealing.unlock(contents, secret, self._rng)
+                old = None
+            else:
+                found, old = None, schema.read_format_1(copy)
         self._connect()
-        if old is not None:
-            self._migrate(old)
-
-    def _unlock(self, contents: schema.Contents, unlock: Unlock) -> None:
-        """Prove that the contents are this card's, all of them and no other."""
-        header = contents.header
-        secret = unlock.secret(self._path, header.wrapping, header.card_id)
-        try:
-            card_key = unwrap(header, secret)
-        except Unsealable as fault:
-            words = f"wrong {header.wrapping}, or its header is damaged" if secret else "its header is damaged"
-            raise (LockedError if secret else DamagedError)(f"{self._path}: {words}") from fault
-        sealer = Sealer(header.card_id, card_key, self._rng)
-        try:
-            manifest = sealer.open_manifest(contents.manifest)
-        except Unsealable as fault:
-            raise DamagedError(f"{self._path}: damaged: its list of records was altered") from fault
-        _unsealed(sealer, manifest, contents.records)
-        self._header, self._sealer, self._manifest = header, sealer, manifest
+        return found or self._migrate(old or {})
 
     def _connect(self) -> None:
         try:
@@ -175,54 +154,34 @@ class SqliteStore:
         with self._transaction():
             pass  # whether it can be written is known now, not when a command is half done
 
-    def _migrate(self, records: Mapping[str, bytes]) -> None:
+    def _migrate(self, records: Mapping[str, bytes]) -> Sealing:
         with self._transaction() as database:
             schema.drop_format_1(database)
             schema.create_tables(database)
-            self._seal_all(database, Given(), records)
+            begun = self._begin(database, Given(), 0, records)
         self._tidy()
-        _log.warning(
-            "%s: was of format 1, is of format %d now and still NOT PROTECTED: `bsim card rekey` protects it",
-            self._path,
-            schema.FORMAT,
-        )
+        _log.warning("%s: brought to the present format, and NOT PROTECTED: bsim card rekey protects it", self._path)
+        return begun
 
-    def _seal_all(self, database: sqlite3.Connection, unlock: Unlock, records: Mapping[str, bytes]) -> None:
-        """Make a new card key, and seal all records under it; they go in as they are in the caller's transaction."""
-        card_id, card_key = self._rng(CARD_ID_LENGTH), self._rng(KEY_LENGTH)
-        header = wrap(unlock.new(self._path, card_id), card_id, card_key, self._rng)
-        sealer = Sealer(card_id, card_key, self._rng)
-        schema.write_header(database, header)
-        manifest = self._write(database, sealer, Manifest(self._manifest.commits, {}), records)
-        self._header, self._sealer, self._manifest = header, sealer, manifest
-
-    def _write(
-        self, database: sqlite3.Connection, sealer: Sealer, manifest: Manifest, changes: Mapping[str, bytes | None]
-    ) -> Manifest:
-        version, seals = manifest.commits + 1, dict(manifest.seals)
-        for name, value in changes.items():
-            if value is None:
-                database.execute("DELETE FROM record WHERE name = ?", (name,))
-                seals.pop(name, None)
-            else:
-                sealed = sealer.seal(name, version, value)
-                database.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (name, version, sealed))
-                seals[name] = Seal.of(version, sealed)
-        written = Manifest(version, seals)
-        database.execute("INSERT OR REPLACE INTO meta VALUES ('manifest', ?)", (sealer.seal_manifest(written),))
-        return written
+    def _begin(
+        self, database: sqlite3.Connection, unlock: Unlock, commits: int, records: Mapping[str, bytes]
+    ) -> Sealing:
+        """Write a header with a new card key, and all records under it, within the caller's transaction."""
+        card_id = sealing.new_card_id(self._rng)
+        begun = sealing.begin(unlock.new(self._path, card_id), card_id, commits, self._rng)
+        schema.write_header(database, begun.header)
+        return begun.write(database, records)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, on the disk and in what is remembered of it."""
+        """All or nothing."""
         database = self._connected
-        before = getattr(self, "_header", None), getattr(self, "_sealer", None), self._manifest
         try:
             database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
         except BaseException as fault:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error):  # SQLite may have rolled back already
                 database.execute("ROLLBACK")
             if isinstance(fault, sqlite3.Error):
                 raise self._explained(fault) from fault
@@ -235,10 +194,12 @@ class SqliteStore:
 
     def _explained(self, fault: sqlite3.Error) -> StoreError:
         name = getattr(fault, "sqlite_errorname", "")
-        words = next((words for start, words in _TROUBLE.items() if name.startswith(start)), f"cannot be used ({fault})")
+        words = next(
+            (words for start, words in _TROUBLE.items() if name.startswith(start)), f"cannot be used ({fault})"
+        )
         return (BusyError if name.startswith("SQLITE_BUSY") else StoreError)(f"{self._path}: {words}")
 
     def _named(self, fault: StoreError) -> StoreError:
-        """The same with the name of the file as the user typed it."""
+        """The same with the name of the file as it was typed."""
         words = str(fault).removeprefix(f"{self._real}: ").removeprefix(f"{self._path}: ")
         return type(fault)(f"{self._path}: {words}")

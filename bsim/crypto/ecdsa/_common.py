@@ -3,7 +3,7 @@
 from typing import Final
 
 from bsim.crypto.ecdsa import ORDER
-from bsim.crypto.memory import Secret
+from bsim.crypto.memory import Secret, wipe_unshared
 
 BAD_SECRET: Final = "a secp256k1 secret is 32 bytes, 1 to n-1"  # noqa: S105 - what is wrong, not a secret
 BAD_SUM: Final = "secret or tweak out of range, or their sum is 0"
@@ -25,4 +25,7 @@ def add(secret: Secret, tweak: Secret) -> bytearray:
     total = (left + right) % ORDER
     if not 0 < left < ORDER or right >= ORDER or not total:
         raise ValueError(BAD_SUM)
-    return bytearray(total.to_bytes(32, "big"))
+    encoded = total.to_bytes(32, "big")
+    answer = bytearray(encoded)
+    wipe_unshared(encoded)
+    return answer
