@@ -7,6 +7,8 @@ wallet.verify_bpin()
 signature = wallet.sign(60, 1, digest)
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bsim.apdu import CommandApdu, ResponseApdu
@@ -15,6 +17,7 @@ from bsim.ports import Card
 if TYPE_CHECKING:
     from bsim.client import Wallet
     from bsim.handset import Handset
+    from bsim.lab.emulated import EmulatedCard
 
 __all__ = ["Card", "CommandApdu", "ResponseApdu", "Wallet", "new_card", "open_card"]
 __version__ = "0.1.0"
@@ -26,18 +29,22 @@ def new_card(
     blank: bool = False,
     bpin: str = "123456",
     profile: str = "extended",
+    state: str | None = None,
     handset: "str | Handset" = "right",
-) -> Card:
+) -> "EmulatedCard":
     """Make a card in memory, seeded unless `blank`, inside a phone unless `handset` is "none".
 
     `handset` is a script (`right`, `wrong,wrong,right`, `cancel`, `silent`, each with a delay if wished: `right@1.5s`),
-    "none", or a Handset. ValueError if something of this cannot be; the message repeats no secret.
+    "none", or a Handset. `state` names an awkward card, ready-made: `one-try-left`, `locked`, `recovery`, `full-127`,
+    `factory`, `bpin-unset`, `terminated`. ValueError if something of this cannot be; the message repeats no secret.
     """
-    from bsim.handset import in_handset
-    from bsim.profiles import personalisation, ram_card
+    from bsim.lab.emulated import EmulatedCard
+    from bsim.profiles import personalisation, personalise
+    from bsim.store import RamStore
 
-    card = ram_card(personalisation(mnemonic=mnemonic, blank=blank, bpin=bpin, profile=profile))
-    return in_handset(card, handset, bpin)
+    store = RamStore()
+    personalise(store, personalisation(mnemonic=mnemonic, blank=blank, bpin=bpin, profile=profile, state=state))
+    return EmulatedCard(store, _phone(handset, bpin))
 
 
 def open_card(target: str = "ram", *, handset: "str | Handset | None" = None, bpin: str = "123456") -> Card:
@@ -46,15 +53,19 @@ def open_card(target: str = "ram", *, handset: "str | Handset | None" = None, bp
     bsim.lab.targets.TargetError says what is wrong. `handset` is as in `new_card` and types `bpin`; None puts an
     emulated card into a phone and leaves a real one bare: there, a wrong guess at the BPIN costs a try.
     """
-    from bsim.handset import in_handset
-    from bsim.lab.targets import is_real, open_target
+    from bsim.lab.targets import RAM, emulated, is_real, open_target
 
-    card = open_target(target)
-    try:
-        return in_handset(card, handset or ("none" if is_real(target) else "right"), bpin)
-    except BaseException:
-        card.close()
-        raise
+    if target == RAM:
+        return new_card(handset=handset or "right", bpin=bpin)
+    if is_real(target):
+        return _phone(handset or "none", bpin)(open_target(target))
+    return emulated(target, _phone(handset or "right", bpin))
+
+
+def _phone(handset: "str | Handset", bpin: str) -> Callable[[Card], Card]:
+    from bsim.handset import in_handset
+
+    return partial(in_handset, handset=handset, bpin=bpin)
 
 
 def __getattr__(name: str) -> object:

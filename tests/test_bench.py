@@ -121,7 +121,7 @@ def test_a_result_as_a_table():
     assert "median of 3 rounds, ratio to floor" in text
     assert "1.100  (1.05 to 1.2)" in text
     assert "met     ours / floor: 1.1, to be <= 1.1" in text
-    assert "MISSED  peer / ours: 9.09, to be >= 20" in text
+    assert "MISSED  peer / ours: 9.091, to be >= 20" in text
     assert "not measured: other: not installed" in text
 
 

@@ -51,9 +51,7 @@ def main() -> int:
         "format-1.bsim": lambda path: format_1(path, records),
         "format-2-plain.bsim": lambda path: format_2(path, records, PLAIN),
         "format-2-key-file.bsim": lambda path: format_2(path, records, Key(Wrapping.KEY_FILE, KEY_FILE)),
-        "format-2-passphrase.bsim": lambda path: format_2(
-            path, records, Key(Wrapping.PASSPHRASE, PASSPHRASE.encode())
-        ),
+        "format-2-passphrase.bsim": lambda path: format_2(path, records, Key(Wrapping.PASSPHRASE, PASSPHRASE.encode())),
         "format-2.key": lambda path: path.write_bytes(KEY_FILE),
     }
     for name, make in makers.items():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import Final, Generic, TypeVar
 
-from bsim.applets.routes import Guard, Handler, Route, compile_route
+from bsim.applets.routes import Guard, Handler, Route, compile_route, refuse
 from bsim.applets.session import Response, Session
 from bsim.spec import Applet, Command, Kind, spec
 from bsim.sw import SW
@@ -68,6 +68,14 @@ class Binding(Generic[S]):
         self._check_complete("condition", self._conditions, self.spec.conditions)
         self._check_complete("right", self._rights, self.spec.rights)
         return {name: (command, self._route(command)) for name, command in self.spec.commands.items()}
+
+    def refused_in(self, state: str) -> dict[str, tuple[Command, Route]]:
+        """Answer routes for a state of the applet's life that never ends: what it refuses, they only refuse."""
+        refuses = self.spec.life_cycle[state].refuses
+        return {
+            name: (command, refuse(SW(int(refuses[name], 16))) if name in refuses else self._route(command))
+            for name, command in self.spec.commands.items()
+        }
 
     def _route(self, command: Command) -> Route:
         handler = self._handlers[command.name]

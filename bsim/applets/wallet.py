@@ -243,3 +243,4 @@ def public_key_tlv(number: int, slot: Slot) -> bytes:
 
 
 COMMANDS: Final = wallet.compile()
+TERMINATED: Final = wallet.refused_in("terminated")

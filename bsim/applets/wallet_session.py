@@ -20,19 +20,33 @@ class WalletRules:
     ask_each_time: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class WalletRoutes:
+    """Routes for the two sides of a wallet's life."""
+
+    in_use: Routes
+    terminated: Routes
+
+
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("aids", "cell", "keys", "routes", "rules")
+    __slots__ = ("_in_use", "_terminated", "aids", "cell", "keys", "rules")
 
     def __init__(
-        self, aids: tuple[bytes, ...], routes: Routes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
+        self, aids: tuple[bytes, ...], routes: WalletRoutes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
     ) -> None:
         self.aids: Final = aids
-        self.routes: Final = routes
+        self._in_use: Final = routes.in_use
+        self._terminated: Final = routes.terminated
         self.cell: Final = cell
         self.keys: Final = keys
         self.rules: Final = rules
+
+    @property
+    def routes(self) -> Routes:
+        """What the applet answers, in use or terminated; it changes with a reset only."""
+        return self._terminated if self.cell.value.terminated else self._in_use
 
     def session(self, card: Platform, channel: int) -> "WalletSession":
         """Begin a session on a logical channel (0-19)."""

@@ -1,6 +1,7 @@
 """What the wallet applet keeps over power loss, and how it is written down."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -41,6 +42,17 @@ class WalletState:
         return bool(self.entropy)
 
     @property
+    def life_cycle(self) -> str:
+        """The state of the applet's life, by the name applet_spec/wallet.toml gives it."""
+        if self.terminated:
+            return "terminated"
+        if self.blocked:
+            return "blocked"
+        if not self.has_seed:
+            return "factory" if self.bpin_is_default else "recovery"
+        return "personalised" if self.bpin_is_default else "operational"
+
+    @property
     def blocked(self) -> bool:
         """Whether no BPIN try is left."""
         return self.tries == 0
@@ -55,6 +67,7 @@ def _encode_slots(slots: tuple[Slot, ...]) -> bytes:
     )
 
 
+@lru_cache(maxsize=16)  # going back to a snapshot of a full card need not decode it again; nothing here is secret
 def _decode_slots(encoded: bytes) -> tuple[Slot, ...]:
     slots, position = [], 0
     while position < len(encoded):

@@ -169,6 +169,8 @@ def main(job: str, secret: str, seed: str, path: str) -> None:
     gc.disable()
     for line in sys.stdin:
         inputs = list(islice(cycle(DIGESTS), int(line)))
+        for value in inputs[: len(inputs) // 8]:  # untimed: whoever was on before has filled the core's caches
+            operation(value)
         begin = perf_counter_ns()
         for value in inputs:
             operation(value)

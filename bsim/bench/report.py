@@ -72,7 +72,7 @@ def _table(result: Result) -> Iterator[str]:
         yield f"  {row.name:<{width}}  {_figure(row):>18}{_ratio(row.ratio)}".rstrip()
     for target in result.targets:
         met = "met" if target.met else "MISSED"
-        yield f"  {met:<6}  {target.name}: {target.ratio.median:.3g}, to be {target.target}"
+        yield f"  {met:<6}  {target.name}: {target.ratio.median:.4g}, to be {target.target}"
     for name, why in result.missing.items():
         yield f"  not measured: {name}: {why}"
     for note in result.notes:
@@ -96,7 +96,7 @@ def _markdown(result: Result) -> Iterator[str]:
         yield "\n| target | found | to be | |\n|---|---:|---:|---|"
     for target in result.targets:
         met = "met" if target.met else "**missed**"
-        yield f"| {target.name} | {target.ratio.median:.3g} | {target.target} | {met} |"
+        yield f"| {target.name} | {target.ratio.median:.4g} | {target.target} | {met} |"
     yield ""
     yield from (f"Not measured: {name} ({why}).\n" for name, why in result.missing.items())
     yield from (f"{note}.\n" for note in result.notes)

@@ -8,6 +8,7 @@ from bsim.applets import issuer, wallet
 from bsim.applets.base import Binding
 from bsim.applets.routes import Routes
 from bsim.applets.session import Applet, Platform, Session
+from bsim.applets.wallet_session import WalletRoutes
 from bsim.sw import SW, SwError, exact_length
 
 _MF: Final = b"\x3f\x00"
@@ -129,7 +130,7 @@ def _name(applet: Applet) -> bytes:
 
 
 COMMANDS: Final = uicc.compile()
-WALLET_ROUTES: Final = Routes(COMMANDS, wallet.COMMANDS)
+WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
 ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
 
 

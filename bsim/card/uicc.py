@@ -65,6 +65,10 @@ class Uicc:
         self._current[0] = MASTER_FILE.session(self, 0)
         return self._atr
 
+    def reload(self) -> None:
+        """Take what the store holds now, which a reset has to follow; StoreError if that is damaged."""
+        self._memory.reload()
+
     def close(self) -> None:
         """Take the card out for good: power off, let go of its store and of all that was read from it."""
         self.reset()

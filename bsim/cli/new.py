@@ -15,12 +15,14 @@ examples:
   bsim new card.bsim --mnemonic - < words  a card with the seed of a mnemonic, which stays out of the process list
   bsim new blank.bsim --blank              a card without a seed: bsim wallet restore gives it one
   bsim new old.bsim --profile strict       the real card's commands and no other
+  bsim new locked.bsim --state locked      no BPIN try left; the other states are named below
   bsim new throwaway.bsim --insecure-plain a card that whoever has the file can read
 
 The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are asked for one on a
 terminal. Elsewhere, or if you type none, a key file is made in your own key folder, and found there again.
 It is a test card all the same: never put funds on it.
 """
+STATES = ("one-try-left", "locked", "recovery", "full-127", "factory", "bpin-unset", "terminated")
 PLAIN_WARNING = (
     "NOT PROTECTED: the key lies in the file, and whoever reads it has the seed; bsim card rekey protects it"
 )
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     seed.add_argument("--blank", action="store_true", help="no seed")
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the card's BPIN, six digits (default: 123456)")
     parser.add_argument("--profile", default="extended", help="strict (the real card's commands) or extended (default)")
+    parser.add_argument("--state", metavar="NAME", help=f"an awkward card, ready-made: {', '.join(STATES)}")
     add_keys(parser).add_argument("--insecure-plain", action="store_true", help="protect the file by nothing")
     add_json(parser)
 
@@ -49,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     path = card_path(args.file)
     mnemonic = sys.stdin.read() if args.mnemonic == "-" else args.mnemonic
     try:
-        card = personalisation(mnemonic=mnemonic, blank=args.blank, bpin=args.bpin, profile=args.profile)
+        card = personalisation(
+            mnemonic=mnemonic, blank=args.blank, bpin=args.bpin, profile=args.profile, state=args.state
+        )
     except ValueError as fault:
         raise UsageError(str(fault)) from fault
     keys: Unlock = Given() if args.insecure_plain else keyring(args)

@@ -1,7 +1,6 @@
 """Power that goes at a chosen write: the store a card is tested with when it must survive that."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from bsim.ports import Store
 
@@ -17,7 +16,7 @@ class FaultyStore:
     """
 
     def __init__(self, store: Store, cut_at: int | None = None, *, after: bool = False) -> None:
-        self.store: Final = store
+        self.store = store
         self.changes: list[Mapping[str, bytes | None]] = []
         self.arm(cut_at, after=after)
 

@@ -1,13 +1,16 @@
 """What `--on` and `open_card` take: one syntax for every card there is."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from bsim.lab.emulated import EmulatedCard, Phone
 from bsim.lab.reader import ReaderCard, ReaderError
 from bsim.ports import Card
 from bsim.profiles import personalisation, power_on, ram_card, stored_profile
 from bsim.store import Keyring, SqliteStore, StoreError, Unlock
 
+Powered = TypeVar("Powered")
 SUFFIX: Final = ".bsim"
 RAM: Final = "ram"
 _READER: Final = "reader:"
@@ -41,7 +44,7 @@ def open_target(target: str, unlock: Unlock | None = None) -> OpenCard:
             return ram_card(personalisation())
         if is_real(target):
             return _reader(target)
-        return _file(target, unlock)
+        return _powered(target, unlock, power_on)
     except (StoreError, ReaderError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine
         raise TargetError(str(fault)) from fault
 
@@ -74,14 +77,25 @@ def open_file(target: str, unlock: Unlock | None = None) -> SqliteStore:
     return SqliteStore(card_path(target), unlock=unlock or Keyring())
 
 
-def _file(target: str, unlock: Unlock | None) -> OpenCard:
+def emulated(target: str, phone: Phone, unlock: Unlock | None = None) -> EmulatedCard:
+    """Open a card file with a phone around it; TargetError if that cannot be."""
+    try:
+        return _powered(target, unlock, lambda store: EmulatedCard(store, phone))
+    except StoreError as fault:
+        raise TargetError(str(fault)) from fault
+
+
+def _powered(target: str, unlock: Unlock | None, power: Callable[[SqliteStore], Powered]) -> Powered:
+    """Power on the card of a file, or let go of the file again."""
     store = open_file(target, unlock)
     try:
-        return power_on(store)
-    except StoreError as fault:
+        return power(store)
+    except BaseException as fault:
         store.close()
-        words = str(fault)
-        raise TargetError(words if words.startswith(target) else f"{target}: {words}") from fault
+        if isinstance(fault, StoreError):
+            words = str(fault)
+            raise TargetError(words if words.startswith(target) else f"{target}: {words}") from fault
+        raise
 
 
 def _reader(target: str) -> OpenCard:

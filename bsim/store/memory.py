@@ -59,6 +59,10 @@ class Cell(Generic[State]):
         self.value = value
         self._memory.dirty = True
 
+    def loaded(self, records: Mapping[str, bytes]) -> State:
+        """Decode the state from records; StoreError if they are damaged."""
+        return self._layout.load(records)
+
     def changes(self) -> dict[str, bytes | None]:
         """Encode what differs from what is saved."""
         return {} if self.value is self.saved else self._layout.changes(self.saved, self.value)
@@ -95,6 +99,14 @@ class Memory:
         """Forget what was put since the last commit."""
         for cell in self._cells:
             cell.value = cell.saved
+        self.dirty = False
+
+    def reload(self) -> None:
+        """Take the records that the store holds now; StoreError, and nothing changed, if they are damaged."""
+        records = self._store.read()
+        states = [cell.loaded(records) for cell in self._cells]
+        for cell, state in zip(self._cells, states, strict=True):
+            cell.saved = cell.value = state
         self.dirty = False
 
     def close(self) -> None:

@@ -1,7 +1,10 @@
 """Records in memory."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
+
+from bsim.store.errors import StoreError
 
 
 class RamStore:
@@ -9,6 +12,7 @@ class RamStore:
 
     def __init__(self, records: Mapping[str, bytes] | None = None) -> None:
         self._records = dict(records or {})
+        self._snapshots: dict[str, dict[str, bytes]] = {}
 
     def read(self) -> Mapping[str, bytes]:
         """Answer every record."""
@@ -18,6 +22,22 @@ class RamStore:
         """Make all the changes or none."""
         kept = self._records | {name: value for name, value in changes.items() if value is not None}
         self._records = {name: value for name, value in kept.items() if changes.get(name, value) is not None}
+
+    def snapshot(self, name: str) -> None:
+        """Keep all records as they are under a name, as long as the store lives."""
+        self._snapshots[name] = self._records  # `write` makes new records and never changes old ones
+
+    def restore(self, name: str) -> None:
+        """Bring back the records kept under a name; StoreError if there are none."""
+        if name not in self._snapshots:
+            raise StoreError(f"there is no snapshot {name!r} of this card")
+        self._records = self._snapshots[name]
+
+    def fork(self, path: Path | None = None) -> "RamStore":
+        """Answer another store with the same records; StoreError for a path, as this one is in no file."""
+        if path is not None:
+            raise StoreError("a card in memory is forked into memory, not into a file")
+        return RamStore(self._records)
 
     def close(self) -> None:
         """Nothing is held open."""

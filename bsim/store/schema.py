@@ -77,6 +77,14 @@ def write_header(database: sqlite3.Connection, header: Header) -> None:
     database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
 
+def write_contents(database: sqlite3.Connection, contents: Contents) -> None:
+    """Replace records and manifest by those of a snapshot, within the caller's transaction; the header stays."""
+    database.execute("DELETE FROM record")
+    rows = [(name, version, value) for name, (version, value) in contents.records.items()]
+    database.executemany("INSERT INTO record VALUES (?, ?, ?)", rows)
+    database.execute("INSERT OR REPLACE INTO meta VALUES ('manifest', ?)", (contents.manifest,))
+
+
 def create_tables(database: sqlite3.Connection) -> None:
     """Make a database a card file of format 2, within the caller's transaction."""
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

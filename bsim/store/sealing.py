@@ -52,6 +52,17 @@ class Sealing:
         database.execute(_MANIFEST, (self.sealer.seal_manifest(manifest),))
         return replace(self, manifest=manifest)
 
+    def reopened(self, contents: schema.Contents) -> "Sealing":
+        """Open a snapshot of this very card and prove it whole; DamagedError if it is another's, or altered."""
+        if contents.header.card_id != self.header.card_id:
+            raise DamagedError("the snapshot is of another card, or from before the card was rekeyed")
+        try:
+            before = replace(self, manifest=self.sealer.open_manifest(contents.manifest))
+        except Unsealable as fault:
+            raise DamagedError("the snapshot's list of records was altered") from fault
+        before.open_all(contents.records)
+        return before
+
     def _open(self, name: str, version: int, sealed: bytes) -> bytes:
         seal = self.manifest.seals[name]
         try:

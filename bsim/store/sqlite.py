@@ -2,10 +2,11 @@
 
 import logging
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from bsim.store.lock import FileLock
 from bsim.store.seal import Header
 from bsim.store.sealing import Sealing
 
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _log: Final = logging.getLogger("bsim.store")
 _READ_ONLY: Final = "cannot be written: the file or its folder is read-only"
 _TROUBLE: Final = {
@@ -50,15 +52,16 @@ class SqliteStore:
         self._path: Final = path
         self._real: Final = path.resolve()  # a link and the file it means are one card, with one lock and one log
         self._rng: Final = rng
+        self._unlock: Final = unlock or Given()
         self._database: sqlite3.Connection | None = None
         self._lock: FileLock | None = None
         if create:
-            self._reserve()
+            _reserve(self._real, path)
         elif not path.exists():
             raise StoreError(f"{path}: no such card file; `bsim new {path}` makes one")
         try:
             self._lock = FileLock(self._real)
-            self._sealing = self._create(unlock or Given()) if create else self._open(unlock or Given())
+            self._sealing = self._create(self._unlock) if create else self._open(self._unlock)
         except BaseException as fault:
             self.close()
             if create:
@@ -100,6 +103,40 @@ class SqliteStore:
         self._sealing = after
         self._tidy()
 
+    def snapshot(self, name: str) -> None:
+        """Keep the whole file as it is beside itself, as FILE@NAME.bsim: a card file under the same secret."""
+        path = self.snapshot_path(name)
+        partial = path.with_name(path.name + "-new")
+        partial.unlink(missing_ok=True)  # left by a process that was killed while it wrote it
+        self._copy_to(partial)
+        partial.replace(path)  # an older snapshot of that name is replaced by a whole one, or not at all
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot in one transaction; StoreError if there is none, or it is not of this very card."""
+        path = self.snapshot_path(name)
+        if not path.is_file():
+            raise StoreError(f"there is no snapshot {name!r} of this card: {path} does not exist")
+        with examined(path) as copy:
+            schema.format_of(copy)
+            contents = schema.read_contents(copy)
+        after = self._sealing.reopened(contents)
+        with self._transaction() as database:
+            schema.write_contents(database, contents)
+        self._sealing = after
+
+    def fork(self, path: Path | None = None) -> "SqliteStore":
+        """Answer the store of a new file with the same contents, under the same secret."""
+        if path is None:
+            raise StoreError(f"{self._path}: a card in a file is forked into a file; name one")
+        self._copy_to(path)
+        return SqliteStore(path, unlock=self._unlock, rng=self._rng)
+
+    def snapshot_path(self, name: str) -> Path:
+        """Answer where the snapshot of a name lies; StoreError for a name that is none."""
+        if not _NAME.fullmatch(name):
+            raise StoreError(f"{name!r} is no name for a snapshot: letters, digits, dots, hyphens and underscores are")
+        return self._real.with_name(f"{self._real.stem}@{name}{self._real.suffix}")
+
     def close(self) -> None:
         """Close the file and let others have it."""
         if self._database is not None:
@@ -114,14 +151,18 @@ class SqliteStore:
             raise StoreError(f"{self._path}: closed")
         return self._database
 
-    def _reserve(self) -> None:
+    def _copy_to(self, path: Path) -> None:
+        """Copy the file, with what its log holds, by SQLite's backup; the copy is whole or not there."""
+        _reserve(path, path)
         try:
-            # Nobody else may read the file, from its first byte on.
-            os.close(os.open(self._real, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except FileExistsError:
-            raise StoreError(f"{self._path}: exists already; a card file is never overwritten") from None
-        except OSError as fault:
-            raise StoreError(f"{self._path}: cannot be made ({fault.strerror})") from fault
+            with closing(sqlite3.connect(path)) as copy:
+                self._connected.backup(copy)
+        except BaseException as fault:
+            path.unlink(missing_ok=True)
+            if isinstance(fault, sqlite3.Error):
+                raise self._explained(fault) from fault
+            raise
+        sync_folder(path.parent)
 
     def _create(self, unlock: Unlock) -> Sealing:
         self._connect()
@@ -144,6 +185,10 @@ class SqliteStore:
         return found or self._migrate(old or {})
 
     def _connect(self) -> None:
+        try:
+            os.close(os.open(self._real, os.O_RDWR))  # SQLite would open it all the same, and be vague about it later
+        except OSError as fault:
+            raise StoreError(f"{self._path}: {_READ_ONLY} ({fault.strerror})") from fault
         try:
             uri = f"{self._real.as_uri()}?mode=rw"
             self._database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=0)
@@ -203,3 +248,13 @@ class SqliteStore:
         """The same with the name of the file as it was typed."""
         words = str(fault).removeprefix(f"{self._real}: ").removeprefix(f"{self._path}: ")
         return type(fault)(f"{self._path}: {words}")
+
+
+def _reserve(path: Path, typed: Path) -> None:
+    try:
+        # Nobody else may read the file, from its first byte on.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        raise StoreError(f"{typed}: exists already; a card file is never overwritten") from None
+    except OSError as fault:
+        raise StoreError(f"{typed}: cannot be made ({fault.strerror})") from fault

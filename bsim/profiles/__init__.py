@@ -19,6 +19,7 @@ from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
+from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
 from bsim.store import Memory, RamStore, StoreError
 
@@ -69,6 +70,7 @@ class Personalisation:
     iccid: bytes
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
+    state: ReadyMade | None = None
 
 
 def profile_named(name: str) -> Profile:
@@ -85,9 +87,15 @@ def personalisation(
     bpin: str = DEFAULT_BPIN,
     profile: str = "extended",
     iccid: str | None = None,
+    state: str | None = None,
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
+    ready = ready_made(state) if state is not None else None
+    if ready is not None:
+        if blank and not ready.blank:
+            raise ValueError(f"a card in state {state} has a seed")
+        blank = ready.blank
     if blank and mnemonic is not None:
         raise ValueError("a blank card has no mnemonic")
     if not is_bpin(bpin.encode()):
@@ -95,7 +103,7 @@ def personalisation(
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
     encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
-    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin)
+    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin, state=ready)
 
 
 def personalise(store: Store, card: Personalisation) -> None:
@@ -112,7 +120,12 @@ def personalise(store: Store, card: Personalisation) -> None:
         terminated=False,
         slots=(),
     )
-    changes = wallet_state.LAYOUT.changes(None, with_seed(state, card.entropy))
+    state = with_seed(state, card.entropy)
+    if card.state is not None:
+        keys = Keys(default_engine())
+        state = card.state.adjust(state, keys)
+        keys.wipe()
+    changes = wallet_state.LAYOUT.changes(None, state)
     changes |= issuer.LAYOUT.changes(None, IssuerState(card.iccid))
     store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
 
