@@ -33,12 +33,21 @@ from bsim.applets.wallet_session import WalletRules
 from bsim.handset import in_handset
 from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile
-from bsim.spec import Applet, Command, Example, Kind
+from bsim.spec import Applet, Command, Example, Kind, LeRule
 
 ALL = [pytest.param(command, id=name) for name, command in COMMANDS.items()]
 GUARDED = [pytest.param(c, id=name) for name, c in COMMANDS.items() if c.when or c.needs]
-# The others judge Le in their handlers: test_toolkit and test_t0.
-JUDGED_LE = [pytest.param(c, id=name) for name, c in COMMANDS.items() if not c.le_asked]
+
+
+def judged_by_response(command: Command) -> bool:
+    """Whether Le is judged by the response that came, as its length varies."""
+    varies = sum(field.encoded_minimum for field in command.response) != command.response_maximum
+    return varies and command.le is LeRule.RESPONSE
+
+
+# What is left judges Le in its handler: test_toolkit and test_t0.
+JUDGED_LE = [pytest.param(c, id=n) for n, c in COMMANDS.items() if not c.le_asked and not judged_by_response(c)]
+LE_BY_RESPONSE = [pytest.param(c, id=n) for n, c in COMMANDS.items() if judged_by_response(c)]
 APPLETS = [pytest.param(applet, id=name) for name, applet in SPEC.applets.items()]
 EXAMPLES = [
     pytest.param(example, id=f"{name}.{number}")
@@ -277,6 +286,18 @@ def test_lengths_that_do_not_fit_the_apdu(command: Command) -> None:
     )
     for tail in broken:
         assert exchange(card, head + tail) == (b"", 0x6700), tail.hex()
+
+
+@pytest.mark.parametrize("command", LE_BY_RESPONSE)
+def test_an_le_shorter_than_the_response_names_its_length_and_changes_nothing(command: Command) -> None:
+    example = next(example for example in command.examples if example.sw == "9000" and example.response)
+    whole = replace(CommandApdu.parse(example.command), le=256)
+    length = len(exchange(card_for(example), whole.encode())[0])
+    card = card_for(example)
+    for le in sorted({1, length // 2, length - 1} - {0, length}):
+        assert exchange(card, replace(whole, le=le).encode()) == (b"", 0x6C00 | length)
+    data, sw = exchange(card, replace(whole, le=length).encode())
+    assert (len(data), sw) == (length, 0x9000)
 
 
 @pytest.mark.parametrize("command", JUDGED_LE)

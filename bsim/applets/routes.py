@@ -12,8 +12,8 @@ from typing import Any, Final
 from bsim import tlv
 from bsim.apdu import CLAS, MAX_LC, Cla, SecureMessaging, body
 from bsim.applets.session import Response, Session
-from bsim.spec import Command, Field, Kind
-from bsim.sw import OK, SW, exact_length
+from bsim.spec import Command, Field, Kind, LeRule
+from bsim.sw import OK, SW, SwError, exact_length
 from bsim.tlv import TlvError
 
 Route = Callable[[Any, bytes], bytes]
@@ -166,7 +166,10 @@ def _with_fields(command: Command, handler: Handler, guards: tuple[Guard, ...], 
         if values is None:
             return _WRONG_DATA
         answer = handler(session, *parameters(raw, le), *values) if parameters else handler(session, *values)
-        return answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        response = answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        if le is not None and len(response) - 2 > le:
+            raise SwError(int.from_bytes(exact_length(len(response) - 2), "big"), "Le is too short")
+        return response
 
     return route
 
@@ -183,14 +186,20 @@ def _good_tails(command: Command) -> frozenset[bytes]:
 
 
 def _le_check(command: Command) -> Callable[[int | None], bytes | None]:
-    """Whether Le fits: the response at its longest must fit in it, so that no command is half carried out."""
-    most, asked = command.response_maximum, command.le_asked
+    """Whether Le fits, as far as that can be told beforehand: it must hold a response of the one length there is.
+
+    Where the length varies it is judged by the response that came, and the command rolled back; but where not even
+    the session may have changed by then, Le must hold the longest response.
+    """
+    most = command.response_maximum
+    varies = sum(field.encoded_minimum for field in command.response) != most
+    later = command.le_asked or (varies and command.le is not LeRule.LONGEST)
     # Without response data Le can only be the 00 that T=0 puts in its place. ETSI TS 102 221 7.3.1.1.1.
     too_short = exact_length(most) if most else _WRONG_LENGTH
     least = most or 256
 
     def check(le: int | None) -> bytes | None:
-        return None if asked or le is None or le >= least else too_short
+        return None if later or le is None or le >= least else too_short
 
     return check
 

@@ -46,5 +46,7 @@ class TerminalUser:
             respond(Reply(Result.TERMINATED_BY_USER), 0.0)
         elif yes_no:
             respond(Reply(Result.PERFORMED, "\1" if typed.lower().startswith("y") else "\0"), 0.0)
+        elif len(typed) > command.maximum:
+            self._ask(command, respond)  # GET INPUT takes no more than that, so it is asked for again
         else:
             respond(Reply(Result.PERFORMED, typed), 0.0)

@@ -4,7 +4,19 @@ from functools import cache
 
 from bsim.spec.encode import encode
 from bsim.spec.load import SpecError, folder, load
-from bsim.spec.model import Applet, Command, Example, Field, Kind, LifeCycle, Parameter, Source, Spec, sw_matches
+from bsim.spec.model import (
+    Applet,
+    Command,
+    Example,
+    Field,
+    Kind,
+    LeRule,
+    LifeCycle,
+    Parameter,
+    Source,
+    Spec,
+    sw_matches,
+)
 
 __all__ = [
     "Applet",
@@ -12,6 +24,7 @@ __all__ = [
     "Example",
     "Field",
     "Kind",
+    "LeRule",
     "LifeCycle",
     "Parameter",
     "Source",

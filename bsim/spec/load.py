@@ -7,7 +7,19 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 
-from bsim.spec.model import Applet, Command, Example, Field, Kind, LifeCycle, Parameter, Source, Spec, sw_matches
+from bsim.spec.model import (
+    Applet,
+    Command,
+    Example,
+    Field,
+    Kind,
+    LeRule,
+    LifeCycle,
+    Parameter,
+    Source,
+    Spec,
+    sw_matches,
+)
 
 
 class SpecError(ValueError):
@@ -131,7 +143,7 @@ def _command(applet: str, entry: _Entry, conditions: Mapping[str, str], rights: 
         needs=_known(entry.texts("needs"), rights, entry.where),
         data=tuple(_field(item) for item in entry.entries("data")),
         response=tuple(_field(item) for item in entry.entries("response")),
-        le_asked=entry.text("le", "") == "asked",
+        le=LeRule(entry.text("le", LeRule.RESPONSE)),
         chaining=entry.flag("chaining"),
         sw=entry.mapping("sw"),
         notes=entry.texts("notes"),

@@ -23,6 +23,14 @@ class Kind(StrEnum):
         return {Kind.U8: 1, Kind.U16: 2, Kind.U32: 4}.get(self, 0)
 
 
+class LeRule(StrEnum):
+    """What Le must hold: the response there is, the longest there could be, or what the handler judges."""
+
+    RESPONSE = "response"
+    LONGEST = "longest"
+    ASKED = "asked"
+
+
 class Source(StrEnum):
     """Whether a command was read off the real card's client or is this project's choice."""
 
@@ -96,11 +104,16 @@ class Command:
     needs: tuple[str, ...]
     data: tuple[Field, ...]
     response: tuple[Field, ...]
-    le_asked: bool
+    le: LeRule
     chaining: bool
     sw: Mapping[str, str]
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
+
+    @property
+    def le_asked(self) -> bool:
+        """Whether the handler takes Le and judges it itself."""
+        return self.le is LeRule.ASKED
 
     @property
     def lc_minimum(self) -> int:

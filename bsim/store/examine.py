@@ -35,6 +35,8 @@ def examined(path: Path) -> Iterator[sqlite3.Connection]:
                 shutil.copyfile(source, Path(folder, source.name))
             with closing(_connect(Path(folder, path.name), "mode=rw")) as database:
                 yield database
+    except UnicodeDecodeError as fault:
+        raise DamagedError(f"{path}: not a usable card file (damaged names)") from fault
     except sqlite3.Error as fault:
         raise DamagedError(f"{path}: not a usable card file ({fault})") from fault
     except OSError as fault:

@@ -54,12 +54,14 @@ class Keyring:
     def __init__(
         self,
         *,
+        passphrase: str | None = None,
         passphrase_file: Path | None = None,
         key_file: Path | None = None,
         ask: Ask | None = None,
         environment: Mapping[str, str] | None = None,
         passphrase_variable: str = PASSPHRASE_VARIABLE,
     ) -> None:
+        self._passphrase: Final = passphrase
         self._passphrase_file: Final = passphrase_file
         self._key_file: Final = key_file
         self._ask: Final = ask
@@ -108,6 +110,8 @@ class Keyring:
         return base / "bsim" / "keys" / f"{card_id.hex()}.key"
 
     def _given_passphrase(self) -> bytes | None:
+        if self._passphrase is not None:
+            return _normal(self._passphrase)
         if self._passphrase_file is not None:
             return _read_passphrase_file(self._passphrase_file)
         text = self._environment.get(self._variable)

@@ -1,0 +1,120 @@
+"""A process that uses a card file, killed at random moments: nothing acknowledged is lost, nothing is half-written."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from card_files import KEY_FILE, fast_folder, load
+from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key
+
+from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, WalletState
+from bsim.crypto.mnemonic import seed as seed_of
+from bsim.store import Given, SqliteStore
+
+SEED = int(os.environ.get("BSIM_TEST_SEED", "20260401"))
+CHILD = Path(__file__).with_name("kill_child.py")
+RESTORED = seed_of(bytes(range(16)))
+
+
+@pytest.fixture(params=["memory", "disk"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    if request.param == "disk":
+        yield tmp_path / "card.bsim"
+    else:
+        with fast_folder() as folder:
+            yield folder / "card.bsim"
+
+
+class Expected:
+    """What the card must be by what its user was told; what was begun last may be done or not."""
+
+    def __init__(self) -> None:
+        self.seed, self.slots, self.bpin = bip39_seed(), 0, BPIN
+
+    def done(self, action: str, new: str) -> None:
+        if action == "derive":
+            self.slots += 1
+        elif action == "change":
+            self.bpin = new
+        elif action == "restore":
+            self.seed, self.slots = RESTORED, 0
+
+    def settle(self, state: WalletState, begun: tuple[str, str] | None) -> str:
+        """Judge a card that comes back; what was begun counts as done if the card has it."""
+        found = (state.seed, len(state.slots), state.bpin.decode())
+        outcome = "before"
+        if begun and found != (self.seed, self.slots, self.bpin):
+            self.done(*begun)
+            outcome = "after"
+        assert found == (self.seed, self.slots, self.bpin), "lost or half-written"
+        spent = begun is not None and begun[0] in {"verify", "wrong", "change", "restore"}
+        assert state.tries in ({MAX_TRIES, MAX_TRIES - 1, MAX_TRIES - 2} if spent else {MAX_TRIES})
+        for number, slot in enumerate(state.slots, 1):
+            assert slot.public_key == KEYS(number, self.seed), "a slot without its key"
+        return outcome
+
+
+class _Keys(dict[tuple[int, bytes], bytes]):
+    def __call__(self, number: int, seed: bytes) -> bytes:
+        if (number, seed) not in self:
+            self[number, seed] = public_key(ETHEREUM, number, 1, seed)
+        return self[number, seed]
+
+
+KEYS = _Keys()
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(500, marks=pytest.mark.soak)])
+def test_killed(path: Path, kills: int) -> None:
+    with closing(SqliteStore(path, create=True, unlock=Given(KEY_FILE))) as store:
+        bare_card(store=store)
+    rng, expected, tally, acknowledged = random.Random(SEED), Expected(), Counter[str](), 0
+    for number in range(kills):
+        lines = life(path, expected.bpin, rng)
+        begun: tuple[str, str] | None = None
+        for line in lines:
+            what, action, new = line.split()
+            assert what in {"begin", "done"}, line
+            begun = (action, new) if what == "begin" else None
+            if what == "done":
+                expected.done(action, new)
+                acknowledged += 1
+        outcome = expected.settle(LAYOUT.load(load(path, KEY_FILE)), begun)
+        tally[f"{begun[0] if begun else 'idle'}, {outcome}"] += 1
+        restore_tries(path)
+        if not lines:
+            tally["nothing begun"] += 1
+        assert number < kills
+    print(f"kills, seed {SEED}: {kills}; {acknowledged} acknowledged, 0 lost, 0 half-written; killed in {dict(tally)}")
+    assert acknowledged > kills
+
+
+def restore_tries(path: Path) -> None:
+    """Give the tries back, so that a thousand kills do not block the card."""
+    with closing(SqliteStore(path, unlock=Given(KEY_FILE))) as store:
+        store.write({"wallet.tries": bytes((MAX_TRIES,))})
+
+
+def life(path: Path, bpin: str, rng: random.Random) -> list[str]:
+    """Let a process use the card and kill it; answers what it said, whole lines only."""
+    environment = {**os.environ, "PYTHONPATH": str(CHILD.parent)}
+    command = [sys.executable, str(CHILD), str(path), str(rng.getrandbits(32))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.stdin.write(f"{bpin}\n")
+        child.stdin.flush()
+        time.sleep(rng.uniform(0, 0.06))
+        child.send_signal(signal.SIGKILL)
+        said = child.stdout.read()
+    assert child.returncode == -signal.SIGKILL, "it ended by itself"
+    return said.rpartition("\n")[0].splitlines()
