@@ -47,19 +47,27 @@ def new_card(
     return EmulatedCard(store, _phone(handset, bpin))
 
 
-def open_card(target: str = "ram", *, handset: "str | Handset | None" = None, bpin: str = "123456") -> Card:
+def open_card(
+    target: str = "ram",
+    *,
+    handset: "str | Handset | None" = None,
+    bpin: str = "123456",
+    passphrase: str | None = None,
+) -> Card:
     """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`.
 
     bsim.lab.targets.TargetError says what is wrong. `handset` is as in `new_card` and types `bpin`; None puts an
-    emulated card into a phone and leaves a real one bare: there, a wrong guess at the BPIN costs a try.
+    emulated card into a phone and leaves a real one bare: there, a wrong guess at the BPIN costs a try. `passphrase`
+    opens a sealed card file; without it BSIM_PASSPHRASE does, or the key file in the user's key folder.
     """
     from bsim.lab.targets import RAM, emulated, is_real, open_target
+    from bsim.store import Keyring
 
     if target == RAM:
         return new_card(handset=handset or "right", bpin=bpin)
     if is_real(target):
         return _phone(handset or "none", bpin)(open_target(target))
-    return emulated(target, _phone(handset or "right", bpin))
+    return emulated(target, _phone(handset or "right", bpin), Keyring(passphrase=passphrase))
 
 
 def _phone(handset: "str | Handset", bpin: str) -> Callable[[Card], Card]:

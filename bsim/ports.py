@@ -4,8 +4,26 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
+class CardLost(Exception):  # noqa: N818 - what happened to the card, told to people
+    """No answer comes from this card until it is reset. Links show their clients what a real card's loss looks like.
+
+    Raised by readers and by wrappers that play one; an emulated card answers everything.
+    """
+
+
+class CardRemoved(CardLost):
+    """The card was taken out of its reader; `reset` stands for putting it in again."""
+
+
+class CardMute(CardLost):
+    """The card is in its reader and says nothing; `reset` wakes it."""
+
+
 class Card(Protocol):
-    """The one plug: an emulated card, a real one, a replay, and every wrapper have this shape and nothing more."""
+    """The one plug: an emulated card, a real one, a replay, and every wrapper have this shape and nothing more.
+
+    Both methods may raise `CardLost`.
+    """
 
     def reset(self) -> bytes:
         """Power-cycle the card; answers the ATR (2-33 bytes, ISO/IEC 7816-3 8.2)."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from card_files import GOLDEN, PASSPHRASE, image, make, rows
+from card_files import GOLDEN, PASSPHRASE, image, leaks, make, rows, secrets
+from helpers import KEY2, MNEMONIC, WALLET_AID
 
 import bsim
 from bsim.cli import main
@@ -259,3 +260,36 @@ def test_a_card_of_format_1_is_served(run, tmp_path: Path) -> None:  # type: ign
     assert code == 0
     assert len(out.splitlines()) >= 1
     assert "format      2" in run("card", "info", path)[1]
+
+
+def test_no_secret_in_what_the_command_line_says_or_leaves(  # type: ignore[no-untyped-def]
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    path = tmp_path / "card.bsim"
+    monkeypatch.setenv("BSIM_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setenv("BSIM_KEY2", KEY2.decode())
+    monkeypatch.setattr(sys, "stdin", io.StringIO(MNEMONIC))
+    said = ["".join(run("new", path, "--mnemonic", "-")[1:])]
+    on = ("--on", path)
+    select = f"00A4040010{WALLET_AID.hex()}"
+    for words in (
+        ("wallet", "derive", "ethereum", *on),
+        ("wallet", "derive", "60", *on),
+        ("wallet", "sign", "--slot", "1", "9c" * 32, *on),
+        ("wallet", "backup", tmp_path / "backup.json", *on),
+        ("wallet", "restore", tmp_path / "backup.json", *on),
+        ("wallet", "bpin", "change", "--new-bpin", "271828", *on),
+        ("wallet", "sign", "--slot", "1", "9c" * 32, "--bpin", "000000", *on),
+        ("apdu", select, "807A000006313233343536", "8074000108" + KEY2.hex(), *on),
+        ("card", "info", path),
+        ("card", "check", path),
+    ):
+        code, out, err = run(*words)
+        said += [out, err]
+        assert code in {0, 1}, err
+    secrets_ = secrets()
+    left = b"\0".join(image(tmp_path).values())
+    assert len(left) > 10_000
+    assert leaks(left, secrets_) == []
+    assert leaks("\0".join([*said, caplog.text]).encode(), secrets_) == []

@@ -105,7 +105,8 @@ def restore_tries(path: Path) -> None:
 
 def life(path: Path, bpin: str, rng: random.Random) -> list[str]:
     """Let a process use the card and kill it; answers what it said, whole lines only."""
-    environment = {**os.environ, "PYTHONPATH": str(CHILD.parent)}
+    search = [str(CHILD.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
     command = [sys.executable, str(CHILD), str(path), str(rng.getrandbits(32))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdin is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import helpers
 import pytest
+from card_files import fast_folder
 from helpers import (
     BPIN,
     COMMANDS,
@@ -33,6 +34,7 @@ from bsim.applets.routes import Routes, compile_route
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, Slot, WalletState
 from bsim.card.commands import COMMANDS as UICC_COMMANDS
+from bsim.card.commands import WALLET_ROUTES
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.mnemonic import seed as bip39_seed
 from bsim.handset import in_handset
@@ -316,9 +318,10 @@ def test_sweep_in_memory() -> None:
     assert report.cuts == 2 * report.writes >= 100
 
 
-def test_sweep_in_files(tmp_path: Path) -> None:
+def test_sweep_in_files() -> None:
     numbers = iter(range(10**6))
-    report = sweep(SCENARIOS, lambda: FileMedium(tmp_path / str(next(numbers))))
+    with fast_folder() as folder:
+        report = sweep(SCENARIOS, lambda: FileMedium(folder / str(next(numbers))))
     print(f"power cuts, card files: {report}")
     assert report.violations == []
     assert report.cuts >= 100
@@ -367,7 +370,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, name: str, handler: Callable[.
 
     command = COMMANDS[name]
     table = {**SOUND, name: (command, compile_route(command, handler, (), {"algorithm": Algorithm}))}
-    monkeypatch.setattr("bsim.profiles.WALLET_ROUTES", Routes(UICC_COMMANDS, table))
+    monkeypatch.setattr("bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table)))
 
 
 def derive_early(ctx: WalletSession, coin_type: int, kind: Algorithm) -> bytes:

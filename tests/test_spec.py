@@ -33,6 +33,7 @@ owner = "it is its owner's"
 name = "DO"
 title = "Do it"
 source = "chosen"
+danger = "safe"
 reference = "none"
 cla = "80"
 ins = "10"
@@ -84,6 +85,8 @@ def test_what_is_declared_is_what_is_read(tmp_path: Path) -> None:
         ('title = "One"', "title = 1", "one.toml, applet: title must be text"),
         ('title = "Do it"\n', "", "title must be text"),
         ('source = "chosen"', 'source = "guessed"', "guessed"),
+        ('danger = "safe"', 'danger = "harmless"', "harmless"),
+        ('danger = "safe"', "", "danger must be text"),
         ('cla = "80"', 'cla = "8"', "'8' is not hexadecimal"),
         ('cla = "80"', 'cla = "8000"', "'8000' is not one byte"),
         ('cla = "80"\n', "", "cla is missing"),

@@ -1,5 +1,6 @@
 """Snapshots, forks, ready-made awkward cards, and what each state of a card's life allows."""
 
+import json
 import os
 import stat
 
@@ -209,3 +210,32 @@ def test_new_makes_ready_made_cards(tmp_path, monkeypatch):
         bsim.open_card(path).close()
     with pytest.raises(TargetError, match="no such card"):
         bsim.open_card(str(tmp_path / "none.bsim"))
+
+
+def answers(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_ends_of_a_cards_life(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BSIM_PASSPHRASE", "correct horse")
+    path = str(tmp_path / "card.bsim")
+    run = bsim.cli.main
+    assert run(["new", path, "--state", "full-127", "--bpin", "654321"]) == 0
+    assert run(["card", "snapshot", path, "full"]) == 0
+    assert run(["card", "factory-reset", path]) == 2
+    assert "cannot be undone" in capsys.readouterr().err
+    assert run(["card", "factory-reset", path, "--yes"]) == 0
+    capsys.readouterr()
+    assert run(["card", "info", path, "--json"]) == 0
+    emptied = answers(capsys)
+    assert (emptied["life_cycle"], emptied["slots"], emptied["seeded"]) == ("factory", 0, False)
+    assert run(["card", "terminate", path, "--yes", "--json"]) == 0
+    assert answers(capsys)["done"] == "terminate"
+    card = bsim.open_card(path)
+    send(card, SELECT)
+    assert [send(card, c).hex() for c in ("00CA000002", "80C8000000", "807C000000")] == ["00519000", "6985", "6985"]
+    card.restore("full")
+    assert len(slots(card)) == 127
+    card.close()
+    assert run(["card", "restore", path, "never"]) == 2
+    assert "no snapshot" in capsys.readouterr().err

@@ -68,10 +68,10 @@ class Bench:
         return self.bare
 
 
-def stored(slots: int = 0, store: Store | None = None) -> Store:
-    """Answer a store with the test card, and keys in so many slots."""
+def stored(slots: int = 0, store: Store | None = None, mnemonic: str | None = MNEMONIC) -> Store:
+    """Answer a store with the test card (one with a seed of its own if None), and keys in so many slots."""
     store = store or RamStore()
-    personalise(store, personalisation(mnemonic=MNEMONIC))
+    personalise(store, personalisation(mnemonic=mnemonic))
     card = power_on(store)
     must(card, SELECT)
     for _ in range(slots):

@@ -27,7 +27,6 @@ _TWO: Final = "sign, 2 processes"
 _MACHINE_ONE: Final = "other library, 1 process"
 _MACHINE_TWO: Final = "other library, 2 processes"
 _MOST_BYTES: Final = 1024
-_MADE: Final = 256
 
 
 def bench(plan: Plan, sizes: Sequence[int] = SIZES, jobs: int = JOBS) -> Result:
@@ -37,7 +36,7 @@ def bench(plan: Plan, sizes: Sequence[int] = SIZES, jobs: int = JOBS) -> Result:
         for size in (*sizes, FULL) if plan.full else sizes:
             _grow(result, size)
         # One slice a round: it is a long one, and processes are started for it.
-        once, some = replace(plan, slices=1), min(max(sizes), _MADE)
+        once, most = replace(plan, slices=1), max(sizes)
         crew = [peers.Worker(peers.SIGN["cryptography"], plan.home) for _ in range(2)]
         with closing(crew[0]), closing(crew[1]):
             for worker in crew:
@@ -46,7 +45,7 @@ def bench(plan: Plan, sizes: Sequence[int] = SIZES, jobs: int = JOBS) -> Result:
                 {f"sign, fleet of {size:,}": _signing(1, jobs // 3, size) for size in sizes}
                 | {_ONE: _signing(1, jobs, 10), _TWO: _signing(2, jobs, 10)}
                 | {_MACHINE_ONE: lambda: _together(crew[:1], jobs), _MACHINE_TWO: lambda: _together(crew, jobs)}
-                | {f"make {some} cards, {_processes(count)}": _making(count, some) for count in (1, 2)},
+                | {f"make {most:,} cards, {_processes(count)}": _making(count, most) for count in (1, 2)},
                 once,
             )
     result.add(samples, {_MACHINE_ONE, _MACHINE_TWO})

@@ -17,7 +17,7 @@ from bsim.profiles import power_on
 from bsim.store import RamStore, SqliteStore
 
 _FLOOR: Final = "PBKDF2 of BIP-39, hashlib"
-CARDS: Final = 64
+CARDS: Final = 32
 """Over so many cards memory is counted."""
 
 
@@ -64,20 +64,25 @@ def _selected(store: RamStore | SqliteStore) -> Uicc:
 
 def _kinds() -> dict[str, Callable[[], object]]:
     """What a card may have, beside what all cards share."""
-    fresh, one, many = (stored(slots).read() for slots in (0, 1, 127))
     sign = sign_commands()[0]
 
-    def used() -> object:
-        card = powered(store=RamStore(one))
+    def used(store: RamStore) -> object:
+        card = powered(store=store)
         must(card.bare, sign)
         return card
 
     return {
-        "a card without keys": lambda: power_on(RamStore(fresh)),
-        "a card with 1 slot": lambda: power_on(RamStore(one)),
-        "the same, in a phone, having signed": used,
-        "a card with 127 slots": lambda: power_on(RamStore(many)),
+        "a card without keys": _made(0, power_on),
+        "a card with 1 slot": _made(1, power_on),
+        "the same, in a phone, having signed": _made(1, used),
+        "a card with 127 slots": _made(127, power_on),
     }
+
+
+def _made(slots: int, make: Callable[[RamStore], object]) -> Callable[[], object]:
+    """Make cards that share nothing: each has its own seed, and its own copy of what is stored."""
+    records = iter([stored(slots, mnemonic=None).read() for _ in range(CARDS + 1)])
+    return lambda: make(RamStore({name: bytes(bytearray(value)) for name, value in next(records).items()}))
 
 
 def memory(make: Callable[[], object]) -> float:

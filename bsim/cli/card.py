@@ -1,9 +1,10 @@
-"""`bsim card`: look at a card file, check it, change what protects it."""
+"""`bsim card`: look at a card file, check it, change what protects it, keep it and go back."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bsim.cli import card_life
 from bsim.cli.common import CheckFailed, add_json, add_keys, asker, keyring, note, print_json
 from bsim.cli.new import PLAIN_WARNING
 
@@ -16,6 +17,8 @@ examples:
   bsim card check card.bsim --json
   bsim card rekey card.bsim                             you are asked for a new passphrase
   bsim card rekey card.bsim --new-passphrase-file new.txt
+  bsim card snapshot card.bsim before                   and bsim card restore card.bsim before
+  bsim card factory-reset card.bsim --yes
 
 Exit code of check: 0 whole; 1 damaged; 2 not to be opened (in use, no such file, wrong passphrase).
 """
@@ -27,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _verb(verbs, "info", "tell what the file is and holds, without its secrets")
     _verb(verbs, "check", "prove that the file is whole, and every record in it this card's")
     rekey = _verb(verbs, "rekey", "seal everything anew, under another passphrase or key file")
+    for name, summary in card_life.SUMMARIES.items():
+        card_life.add_arguments(name, _verb(verbs, name, summary))
     new = rekey.add_mutually_exclusive_group()
     new.add_argument("--new-passphrase-file", metavar="FILE", type=Path, help="a file with it in its first line")
     new.add_argument("--new-key-file", metavar="FILE", type=Path, help="a key file, made if there is none")
@@ -47,7 +52,7 @@ def _verb(
 
 def run(args: argparse.Namespace) -> int:
     """Do one of them."""
-    return {"info": info, "check": check, "rekey": rekey}[args.what](args)
+    return {"info": info, "check": check, "rekey": rekey}.get(args.what, card_life.run)(args)
 
 
 def info(args: argparse.Namespace) -> int:
@@ -144,6 +149,7 @@ def _facts(name: str, store: "SqliteStore") -> dict[str, object]:
         "wrapping": str(store.header.wrapping),
         "profile": stored_profile(store).name,
         "iccid": swapped_digits(issuer.LAYOUT.load(records).iccid),
+        "life_cycle": wallet.life_cycle,
         "seeded": wallet.has_seed,
         "slots": len(wallet.slots),
         "tries": wallet.tries,

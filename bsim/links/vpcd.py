@@ -15,7 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from bsim.ports import Card
+from bsim.ports import Card, CardLost, CardMute
 from bsim.sw import SW
 
 DEFAULT_PORT: Final = 35963  # vpcd.h: VPCDPORT, the first slot; the second is on the next port
@@ -26,6 +26,10 @@ _SHORTEST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 0.5
 _CONNECT_SECONDS: Final = 2.0
 _LONGEST_MESSAGE: Final = 0xFFFF
+# pcscd looks for the card every 0.4 s (its STATUS_POLL_RATE); a card back before that was never seen to be out.
+_OUT_SECONDS: Final = 1.0
+# What a reader waits for a T=0 card: 960 x WI x Fi/f with WI = 10 and 3.58 MHz. ISO/IEC 7816-3 10.2.
+_WAITING_SECONDS: Final = 1.0
 
 
 class Order(IntEnum):
@@ -87,11 +91,23 @@ class VpcdLink:
     """Keeps one card in one slot until `stop`, through every coming and going of pcscd.
 
     `run` blocks; as a context manager the link runs in a thread of its own. `stop` may come from any thread
-    and from a signal handler. `ready` is set while the driver sees the card.
+    and from a signal handler. `ready` is set while the driver sees the card. A card that raises `CardLost` is out of
+    the slot for `out` seconds, a mute one after `waiting` seconds of silence, and is then put in again.
     """
 
-    def __init__(self, card: Card, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+    def __init__(
+        self,
+        card: Card,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        out: float = _OUT_SECONDS,
+        waiting: float = _WAITING_SECONDS,
+    ) -> None:
         self.ready = threading.Event()
+        self._out = out
+        self._waiting = waiting
+        self._gone = False  # the card was lost, and has to be seen out of the slot
         self._card = card
         self._address = (host, port)
         self._atr = b""
@@ -131,12 +147,26 @@ class VpcdLink:
 
     def run(self) -> None:
         """Serve the slot; while there is no driver, try again until it is back."""
-        self._reset()
         wait = _SHORTEST_WAIT
         while not self._stopping:
-            wait = _SHORTEST_WAIT if self._visit() else min(2 * wait, _LONGEST_WAIT)
-            with suppress(queue.Empty):
-                self._wake.get(timeout=wait)
+            wait = _SHORTEST_WAIT if self._powered() and self._visit() else min(2 * wait, _LONGEST_WAIT)
+            away, self._gone = (self._out if self._gone else wait), False
+            self._sleep(away)
+
+    def _sleep(self, seconds: float) -> None:
+        """Let time pass, or `stop` come."""
+        with suppress(queue.Empty):
+            self._wake.get(timeout=seconds)
+
+    def _powered(self) -> bool:
+        """Whether the card has power and is fresh: one that may come and go is waited for."""
+        try:
+            if not self._fresh:
+                self._reset()
+        except CardLost as loss:
+            self._tell_lost(str(loss), "there is no card to put into")
+            return False
+        return True
 
     def _visit(self) -> bool:
         """Put the card in and serve it until the driver goes; answers whether the driver took it."""
@@ -157,10 +187,14 @@ class VpcdLink:
 
     def _serve(self, wire: _Wire) -> None:
         while (message := wire.receive()) is not None:
-            if len(message) == 1 and message[0] in _ORDERS:
-                reply = self._obey(Order(message[0]))
-            else:
-                reply = self._transmit(message)
+            try:
+                if len(message) == 1 and message[0] in _ORDERS:
+                    reply = self._obey(Order(message[0]))
+                else:
+                    reply = self._transmit(message)
+            except CardLost as loss:
+                self._lose(loss)
+                return
             if reply is not None and not wire.send(reply):
                 return
 
@@ -171,6 +205,14 @@ class VpcdLink:
             return response
         _log.error("a response of %d bytes does not fit into a vpcd message", len(response))
         return SW.NO_PRECISE_DIAGNOSIS.encoded
+
+    def _lose(self, loss: CardLost) -> None:
+        """Let the client see what it sees of a real card: silence until the reader gives up, or an empty slot."""
+        _log.info("%s; it comes back into the slot at %s:%d", loss, *self._address)
+        self._gone = True
+        self._fresh = False
+        if isinstance(loss, CardMute):
+            self._sleep(self._waiting)
 
     def _obey(self, order: Order) -> bytes | None:
         """Carry out an order. ATR changes nothing: it comes all the time, to see whether a card is there."""
@@ -190,9 +232,8 @@ class VpcdLink:
         """The card is out of the slot, and without power."""
         taken = self.ready.is_set()
         self.ready.clear()
-        if not self._fresh:
-            self._reset()
-        if taken and not self._stopping:
+        self._powered()
+        if taken and not self._gone and not self._stopping:
             self._tell_lost("the driver closed the connection")
         return taken
 
@@ -202,7 +243,7 @@ class VpcdLink:
             _log.info("the card is in the slot at %s:%d", *self._address)
             self.ready.set()
 
-    def _tell_lost(self, reason: str) -> None:
+    def _tell_lost(self, reason: str, what: str = "no vpcd at") -> None:
         if not self._lost:
             self._lost = True
-            _log.info("no vpcd at %s:%d (%s); trying until it is there", *self._address, reason)
+            _log.info("%s %s:%d (%s); trying until it is there", what, *self._address, reason)

@@ -19,13 +19,28 @@ from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
+from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
 from bsim.store import Memory, RamStore, StoreError
 
-DEFAULT_BPIN: Final = "123456"
-# A key for tests, as GlobalPlatform's default keys are: 40 41 ... 4F.
-TEST_OPENING_KEY: Final = bytes(range(0x40, 0x50))
+__all__ = [
+    "DEFAULT_BPIN",
+    "PROFILES",
+    "TEST_OPENING_KEY",
+    "Personalisation",
+    "Profile",
+    "default_engine",
+    "encode_iccid",
+    "personalisation",
+    "personalise",
+    "power_on",
+    "profile_named",
+    "ram_card",
+    "random_iccid",
+    "stored_profile",
+]
+
 _PROFILE_RECORD: Final = "card.profile"
 
 

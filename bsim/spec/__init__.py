@@ -7,6 +7,7 @@ from bsim.spec.load import SpecError, folder, load
 from bsim.spec.model import (
     Applet,
     Command,
+    Danger,
     Example,
     Field,
     Kind,
@@ -21,6 +22,7 @@ from bsim.spec.model import (
 __all__ = [
     "Applet",
     "Command",
+    "Danger",
     "Example",
     "Field",
     "Kind",

@@ -4,7 +4,7 @@ What may hold a secret is masked unless it is asked for: a declared secret field
 could be one with such a field but does not keep to its declaration.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -19,6 +19,8 @@ _CARD: Final = "uicc"
 _NOTHING: Final = "master file"
 Span: TypeAlias = tuple[Field, int, int]
 _GOES_ON: Final = frozenset({0x61, 0x91, 0x9F})
+_RESPONSE_WAITS: Final = frozenset({0x61, 0x6C, 0x9F})
+_GET_RESPONSE: Final = "GET_RESPONSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,22 @@ class Answer:
 class Decoder:
     """Follows one card's conversation; `command` and `response` are called in turn, and `reset` when it is."""
 
-    def __init__(self, spec: Spec, *, show_secrets: bool = False) -> None:
+    def __init__(self, spec: Spec, *, show_secrets: bool = False, hide: Collection[str] = ()) -> None:
+        """`hide` names fields that are masked as if they were declared secret, in commands and responses."""
         self._spec: Final = spec
         self._show: Final = show_secrets
+        self._hide: Final = frozenset(hide)
         self._selected: dict[int, str] = {}
         self._cut: dict[int, tuple[str, bytes]] = {}
+        self._hidden_rest: set[int] = set()
         commands = [command for applet in spec.applets.values() for command in applet.commands.values()]
-        self._secret_ins: Final = {c.ins for c in commands if any(field.secret for field in c.data)}
+        self._secret_ins: Final = {c.ins for c in commands if self._any_secret(c.data)}
 
     def reset(self) -> None:
         """Forget what was selected."""
         self._selected.clear()
         self._cut.clear()
+        self._hidden_rest.clear()
 
     def command(self, raw: bytes) -> Decoded:
         """Name a command APDU and its fields."""
@@ -84,10 +90,11 @@ class Decoder:
             return Answer(spaced(raw), 0, False, "not a response: it has less than two bytes", ())
         data, sw = raw[:-2], raw[-2] << 8 | raw[-1]
         ok = sw == SW.OK or sw >> 8 in _GOES_ON or (sw == SW.MORE_DATA and bool(data))
-        parts = self._response_parts(decoded, data, sw)
+        masked = self._response_masked(decoded, sw)
+        parts = () if masked else self._response_parts(decoded, data, sw)
         if decoded.command is not None and (sw == SW.OK or sw >> 8 in _GOES_ON):
             self._note(decoded, data)
-        shown = f"{data.hex().upper()} {sw:04X}".strip()
+        shown = f"{MASK * len(data) if masked else data.hex().upper()} {sw:04X}".strip()
         return Answer(shown, sw, ok, self._meaning(decoded.command, sw), parts)
 
     def _find(self, raw: bytes, base: int) -> Command | None:
@@ -112,11 +119,25 @@ class Decoder:
     def _masked(
         self, fields: Iterable[Field], spans: Sequence[Span] | None, data: range, tail: range
     ) -> frozenset[int]:
-        if self._show or not any(field.secret for field in fields):
+        if self._show or not self._any_secret(fields):
             return frozenset()
         if spans is None:
             return frozenset(data)
-        return frozenset(tail).union(*(range(start, end) for field, start, end in spans if field.secret))
+        return frozenset(tail).union(*(range(start, end) for field, start, end in spans if self._any_secret((field,))))
+
+    def _any_secret(self, fields: Iterable[Field]) -> bool:
+        return any(field.secret or field.name in self._hide for field in fields)
+
+    def _response_masked(self, decoded: Decoded, sw: int) -> bool:
+        """Whether response data are secret: by their declaration, or as the rest of such, fetched with GET RESPONSE."""
+        command, channel = decoded.command, decoded.channel
+        if self._show or command is None:
+            return False
+        rest = command.name == _GET_RESPONSE and channel in self._hidden_rest
+        masked = rest or self._any_secret(command.response)
+        # With T=0 the data are still to come: 61xx is followed by GET RESPONSE on the same channel.
+        (self._hidden_rest.add if masked and sw >> 8 in _RESPONSE_WAITS else self._hidden_rest.discard)(channel)
+        return masked
 
     def _response_parts(self, decoded: Decoded, data: bytes, sw: int) -> tuple[Part, ...]:
         command = decoded.command
@@ -164,7 +185,8 @@ def _data_range(raw: bytes) -> tuple[int, int]:
     try:
         start, end, _ = body(raw)
     except SwError:
-        return min(5, len(raw)), len(raw)
+        # The fifth byte is no length that fits; where the length was left out it is the first of the data.
+        return 4, len(raw)
     return start, end
 
 

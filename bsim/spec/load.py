@@ -10,6 +10,7 @@ from types import MappingProxyType
 from bsim.spec.model import (
     Applet,
     Command,
+    Danger,
     Example,
     Field,
     Kind,
@@ -134,6 +135,7 @@ def _command(applet: str, entry: _Entry, conditions: Mapping[str, str], rights: 
         name=name,
         title=entry.text("title"),
         source=Source(entry.text("source")),
+        danger=Danger(entry.text("danger")),
         reference=entry.text("reference"),
         cla=tuple(_byte(cla, entry.where) for cla in entry.texts("cla")),
         ins=_byte(entry.text("ins"), entry.where),

@@ -38,6 +38,15 @@ class Source(StrEnum):
     CHOSEN = "chosen"
 
 
+class Danger(StrEnum):
+    """The worst a command may do to a card that somebody needs again."""
+
+    SAFE = "safe"
+    CONSUMES_TRY = "consumes-try"
+    WRITES = "writes"
+    IRREVERSIBLE = "irreversible"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A named part of command or response data. Lengths are those of the value, in bytes."""
@@ -95,6 +104,7 @@ class Command:
     name: str
     title: str
     source: Source
+    danger: Danger
     reference: str
     cla: tuple[int, ...]
     ins: int

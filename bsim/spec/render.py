@@ -4,10 +4,17 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Final
 
-from bsim.spec.model import Applet, Command, Field, Kind, Parameter, Spec
+from bsim.spec.model import Applet, Command, Danger, Field, Kind, Parameter, Spec
 
 _WIDTH: Final = 100
 _KINDS: Final = {Kind.U8: "1 byte", Kind.U16: "2 bytes, big endian", Kind.U32: "4 bytes, big endian"}
+
+DANGERS: Final = {
+    Danger.SAFE: "safe",
+    Danger.CONSUMES_TRY: "consumes-try: may spend a try of a PIN",
+    Danger.WRITES: "writes: changes what the card keeps",
+    Danger.IRREVERSIBLE: "irreversible: changes what nothing brings back",
+}
 
 
 def find(spec: Spec, name: str) -> list[Command]:
@@ -31,6 +38,7 @@ def reference(spec: Spec, command: Command) -> str:
     lines = [f"{command.name}  {command.title}", ""]
     lines += _row("Applet", f"{applet.title} ({applet.name})")
     lines += _row("Source", f"{command.source}: {command.reference}")
+    lines += _row("Danger", DANGERS[command.danger])
     lines += _row("Header", _header(command))
     lines += _section("Parameters", map(" ".join, _parameters(command)))
     lines += _section("Data", (f"{field.name:<14}{_kind(field)}" for field in command.data))
@@ -50,6 +58,7 @@ def as_json(command: Command) -> dict[str, object]:
         "title": command.title,
         "applet": command.applet,
         "source": str(command.source),
+        "danger": str(command.danger),
         "reference": command.reference,
         "cla": [f"{cla:02X}" for cla in command.cla],
         "ins": f"{command.ins:02X}",
@@ -106,7 +115,10 @@ def _applet_markdown(applet: Applet) -> Iterator[str]:
 
 def _command_markdown(applet: Applet, command: Command) -> Iterator[str]:
     yield from (f"### {command.name}", "", f"{command.title}.", "")
-    yield from (f"`{_header(command)}` · {command.source} · {command.reference}", "")
+    yield from (
+        f"`{_header(command)}` · {command.source} · {command.reference} · danger: {DANGERS[command.danger]}",
+        "",
+    )
     yield from _table(("parameter", "value"), _parameters(command))
     yield from _table(("data", "coding"), ((field.name, _kind(field)) for field in command.data))
     yield from _table(("response", "coding"), ((field.name, _kind(field)) for field in command.response))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,8 @@ class FileLock:
     def release(self) -> None:
         """Let go; released twice, it stays released."""
         if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # a lock file that stays locks nothing
+                self._path.unlink()
             os.close(self._descriptor)
             self._descriptor = -1
 

@@ -52,7 +52,7 @@ class SqliteStore:
         self._path: Final = path
         self._real: Final = path.resolve()  # a link and the file it means are one card, with one lock and one log
         self._rng: Final = rng
-        self._unlock: Final = unlock or Given()
+        self._unlock = unlock or Given()
         self._database: sqlite3.Connection | None = None
         self._lock: FileLock | None = None
         if create:
@@ -100,7 +100,7 @@ class SqliteStore:
         with self._transaction() as database:
             database.execute("DELETE FROM record")
             after = self._begin(database, unlock, self._sealing.manifest.commits, records)
-        self._sealing = after
+        self._sealing, self._unlock = after, unlock
         self._tidy()
 
     def snapshot(self, name: str) -> None:
