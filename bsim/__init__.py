@@ -54,18 +54,18 @@ def open_card(
     bpin: str = "123456",
     passphrase: str | None = None,
 ) -> Card:
-    """Open the card that a target names: `FILE.bsim`, `reader:NAME` or `ram`.
+    """Open the card that a target names: `FILE.bsim`, `reader:NAME`, `replay:FILE` or `ram`.
 
     bsim.lab.targets.TargetError says what is wrong. `handset` is as in `new_card` and types `bpin`; None puts an
-    emulated card into a phone and leaves a real one bare: there, a wrong guess at the BPIN costs a try. `passphrase`
-    opens a sealed card file; without it BSIM_PASSPHRASE does, or the key file in the user's key folder.
+    emulated card into a phone and leaves a replay bare, and a real one: a wrong guess at its BPIN costs a try.
+    `passphrase` opens a sealed card file; without it BSIM_PASSPHRASE does, or the key file in the user's key folder.
     """
-    from bsim.lab.targets import RAM, emulated, is_real, open_target
+    from bsim.lab.targets import RAM, comes_bare, emulated, open_target
     from bsim.store import Keyring
 
     if target == RAM:
         return new_card(handset=handset or "right", bpin=bpin)
-    if is_real(target):
+    if comes_bare(target):
         return _phone(handset or "none", bpin)(open_target(target))
     return emulated(target, _phone(handset or "right", bpin), Keyring(passphrase=passphrase))
 

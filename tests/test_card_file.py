@@ -461,7 +461,7 @@ def test_a_folder_without_locks_says_so(path: Path, monkeypatch: pytest.MonkeyPa
 
     make(path)
     monkeypatch.setattr("fcntl.flock", unsupported)
-    with pytest.raises(StoreError, match="cannot be locked .No locks available"):
+    with pytest.raises(StoreError, match=r"cannot be locked \(No locks available\)"):
         SqliteStore(path)
 
 

@@ -119,6 +119,15 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
             ask()
 
 
+def test_without_a_home_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("bsim.store.keyring.Path.home", homeless)
+    with pytest.raises(LockedError, match="--key-file names a key file"):
+        Keyring(environment={}).new(CARD, ID)
+
+
 # The command line.
 
 

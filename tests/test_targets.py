@@ -8,7 +8,7 @@ import pytest
 
 import bsim
 from bsim.card import T0
-from bsim.lab import reader
+from bsim.lab import pcsc
 from bsim.lab.reader import NoCardError, ReaderCard, ReaderError, readers
 from bsim.lab.t0_client import ProtocolError, exchange
 from bsim.lab.targets import TargetError, is_real, open_target, profile_name
@@ -51,8 +51,8 @@ def test_only_readers_are_real():
 def test_what_is_wrong_with_a_target_is_said(tmp_path):
     (tmp_path / "bad.bsim").write_bytes(b"no database")
     for target, words in {
-        "card": "FILE.bsim, reader:NAME or ram",
-        "": "FILE.bsim, reader:NAME or ram",
+        "card": "FILE.bsim, reader:NAME, replay:FILE or ram",
+        "": "FILE.bsim, reader:NAME, replay:FILE or ram",
         "reader:": "reader:0",
         str(tmp_path / "missing.bsim"): "bsim new",
         str(tmp_path): "FILE.bsim",
@@ -77,9 +77,9 @@ def test_open_card_puts_an_emulated_card_into_a_phone(file):
         wallet.derive(60)
         wallet.verify_bpin()
         assert wallet.sign(60, 1, bytes(32))[0] == 0x30
-        card.card.close()
+        card.close()
     bare = bsim.open_card("ram", handset="none")
-    assert type(bare).__name__ == "Uicc"
+    assert type(bare).__name__ == "EmulatedCard"
 
 
 def test_open_card_lets_go_of_a_card_it_cannot_hand_out(file):
@@ -142,7 +142,7 @@ def stack(monkeypatch) -> Callable[..., FakeReaders]:
 
     def build(*names: str, **options) -> FakeReaders:
         fake = FakeReaders(list(names), **options)
-        monkeypatch.setattr(reader, "_scard", lambda: fake)
+        monkeypatch.setattr(pcsc, "scard", lambda: fake)
         return fake
 
     return build
@@ -221,7 +221,7 @@ def test_every_trouble_has_words(stack, step, result, words):
 
 
 def test_without_pyscard_the_remedy_is_named(monkeypatch):
-    reader._scard.cache_clear()
+    pcsc.scard.cache_clear()
     monkeypatch.setitem(sys.modules, "smartcard", None)
     with pytest.raises(ReaderError, match=r"pip install 'bsim\[pcsc\]'"):
         readers()

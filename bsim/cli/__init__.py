@@ -18,6 +18,11 @@ VERBS: Final = {
     "serve": "put a card into a PC/SC reader (vpcd)",
     "apdu": "send command APDUs, and see them explained",
     "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",
+    "record": "write everything an app says to a card into a trace, without secrets",
+    "replay": "a recorded card: look at it, or put it into a reader again",
+    "relay": "stand between an app and a card: show, record, edit",
+    "trace": "read a trace; export it for Wireshark, pytest, transcripts",
+    "coverage": "what of the declared commands a test run exercised",
     "fleet": "thousands of cards made from one seed",
     "spec": "the command reference",
     "readers": "list the PC/SC readers",
@@ -26,7 +31,8 @@ VERBS: Final = {
     "demo": "sign a transaction with a card, from start to end",
 }
 _EPILOG: Final = """\
-a TARGET is a card: FILE.bsim, reader:NAME (a part of its name, or its number) or ram (a new one, gone afterwards)
+a TARGET is a card: FILE.bsim, reader:NAME (a part of its name, or its number), replay:FILE (a recorded one) or ram (a
+new one, gone afterwards)
 
 examples:
   bsim demo

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import Style, UsageError, add_handset, add_json, add_target, note, parse_hex, print_json
+from bsim.cli.wrappers import add_wrappers
 
 if TYPE_CHECKING:
     from bsim.ports import Card
@@ -15,6 +16,7 @@ examples:
   bsim apdu 00A4040010A000000533C000FF860000000000054D "00CA0000 02"
   bsim apdu --on card.bsim < commands.txt    a line each; # begins a comment, reset power-cycles the card
   bsim apdu --on reader:0 --raw 80F2000000
+  bsim apdu --record run.bsimtrace --fault "on GET_VERSION answer 6985" 00CA000002
 
 PINs and passwords are masked in what is printed, unless --show-secrets. Exit code 1 if the card refused a command.
 """
@@ -29,10 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="print hex only: a line for each command and each response")
     parser.add_argument("--show-secrets", action="store_true", help="print PINs and passwords too")
     add_json(parser)
+    add_wrappers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Send them one by one."""
+    return send(args)
+
+
+def send(args: argparse.Namespace) -> int:
+    """Send the APDUs of the arguments, or of stdin, to the card; 1 if it refused one."""
     from bsim.cli.phone import opened
 
     given = [_parse(word, f"argument {number}") for number, word in enumerate(args.apdu, 1)]

@@ -25,7 +25,7 @@ class CheckFailed(Exception):  # noqa: N818 - the outcome of a check, told to pe
 
 def add_target(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
     """`--on TARGET`; required where there is no default."""
-    text = "the card: FILE.bsim, reader:NAME or ram" + (f" (default: {default})" if default else "")
+    text = "the card: FILE.bsim, reader:NAME, replay:FILE or ram" + (f" (default: {default})" if default else "")
     parser.add_argument("--on", metavar="TARGET", required=default is None, default=default, help=text)
     add_keys(parser)
 

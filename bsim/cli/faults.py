@@ -3,19 +3,22 @@
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
 from bsim.lab.reader import ReaderError
+from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
+from bsim.lab.trace import TraceError
 from bsim.links.pcscd import PcscUnavailable
+from bsim.ports import CardLost
 from bsim.store import StoreError
 from bsim.tlv import TlvError
 
-_USAGE = (UsageError, TargetError, ReaderError, StoreError, PcscUnavailable)
+_USAGE = (UsageError, TargetError, TraceError, ReaderError, StoreError, PcscUnavailable)
 
 
 def explain(fault: Exception) -> tuple[int | None, str]:
     """Answer exit code and message of an expected fault; None for a bug."""
     if isinstance(fault, _USAGE):
         return 2, str(fault)
-    if isinstance(fault, CardError | CheckFailed):
+    if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError):
         return 1, str(fault)
     if isinstance(fault, TlvError):
         return 1, f"the card's answer is malformed: {fault}"

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from bsim.applets.bpin import is_bpin
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
 from bsim.cli.common import CheckFailed, UsageError, keyring, note
+from bsim.cli.wrappers import wrapping
 from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
 from bsim.handset.phone import Respond
-from bsim.lab.targets import is_real, open_target
+from bsim.lab.relay import Relay
+from bsim.lab.targets import comes_bare, is_real, open_target
 from bsim.ports import Card
 from bsim.spec import spec, sw_matches
 from bsim.sw import SW
@@ -89,21 +91,23 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
     user = make_user(handset, args.bpin, new_bpin, real=is_real(args.on))
     base = open_target(args.on, keyring(args))
     try:
-        card = Handset(user).insert(base) if user else base
-        # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
-        slow = handset == "ask" or "@" in handset or (user is None and is_real(args.on))
-        session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE)
-        try:
-            yield session
-        except CardError as refusal:
-            raise CheckFailed(_explain(refusal, session)) from refusal
+        with wrapping(args) as wraps:
+            inner: Card = Relay(base) if wraps.link == "vpcd" else base
+            card = wraps.card(Handset(wraps.user(user)).insert(inner) if user else inner)
+            # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
+            slow = handset == "ask" or "@" in handset or (user is None and comes_bare(args.on))
+            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE)
+            try:
+                yield session
+            except CardError as refusal:
+                raise CheckFailed(_explain(refusal, session)) from refusal
     finally:
         base.close()
 
 
 def handset_of(args: argparse.Namespace) -> str:
     """The handset asked for, or the default: nobody types a BPIN into a real card unasked."""
-    return args.handset or ("none" if is_real(args.on) else "right")
+    return args.handset or ("none" if comes_bare(args.on) else "right")
 
 
 def make_user(handset: str, bpin: str, new_bpin: str | None = None, *, real: bool = False) -> WatchedUser | None:

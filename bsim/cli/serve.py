@@ -1,21 +1,21 @@
 """`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader."""
 
 import argparse
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import UsageError, add_handset, add_json, add_target, keyring, print_json
+from bsim.cli.wrappers import add_wrappers, told
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from bsim.cli.fleet_serve import Slots
     from bsim.links.vpcd import VpcdLink
+    from bsim.ports import Card
 
 EXAMPLES = """\
 examples:
@@ -23,6 +23,7 @@ examples:
   bsim serve --on card.bsim --handset ask     a card file; you are asked for the BPIN here
   bsim serve --on card.bsim --handset none    no phone: what speaks to the reader serves 91xx itself
   bsim serve --vpcd 127.0.0.1:35964 --json    the second slot; a JSON line when ready
+  bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   a fleet's cards in two readers
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
@@ -49,38 +50,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_handset(parser)
     add_json(parser)
+    add_wrappers(parser, link="vpcd")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from bsim.card import T0
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
-    from bsim.links.vpcd import VpcdLink
 
     if args.cards is not None:
         return _serve_fleet(args)
-    host, port = _address(args.vpcd)
     profile = profile_name(args.on, keyring(args))
+    address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
-        atr = session.card.reset().hex().upper()
-        link = VpcdLink(T0(session.card), host, port)
-        ready = {"ready": True, "vpcd": f"{host}:{port}", "card": args.on, "atr": atr, "profile": profile}
-        with _told(), _stopped_by_signals(link), _announced(link, ready, args.json):
-            link.run()
+        serve_card(session.card, args, profile=profile)
     return 0
+
+
+def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
+    """Keep a card in its slot until interrupted; the ready line has `facts` too, if it is JSON."""
+    from bsim.card import T0
+    from bsim.links.vpcd import VpcdLink
+
+    host, port = address_of(args.vpcd)
+    atr = card.reset().hex().upper()
+    link = VpcdLink(T0(card), host, port)
+    ready = {"ready": True, "vpcd": f"{host}:{port}", "card": args.on, "atr": atr, **facts}
+    with told(), _stopped_by_signals(link), _announced(link, ready, args.json):
+        link.run()
 
 
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
     slots, ready = slots_of(args)
-    with _told(), _stopped_by_signals(slots), slots.announced(ready):
+    with told(), _stopped_by_signals(slots), slots.announced(ready):
         slots.run()
     return 0
 
 
-def _address(given: list[str] | None) -> tuple[str, int]:
+def address_of(given: list[str] | None) -> tuple[str, int]:
+    """Read `--vpcd HOST:PORT`, once at most; UsageError says what it may be."""
     from bsim.links.vpcd import DEFAULT_PORT
 
     if given is None:
@@ -92,21 +102,6 @@ def _address(given: list[str] | None) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UsageError(f"--vpcd takes HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}, not {text!r}")
     return host or _HOST, int(port)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the link has to say goes to stderr."""
-    logger = logging.getLogger("bsim")
-    handler, level = logging.StreamHandler(sys.stderr), logger.level
-    handler.setFormatter(logging.Formatter("bsim: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import add_handset, add_json, add_target
+from bsim.cli.wrappers import add_wrappers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ def _verb(
         given.add_argument("--key2", metavar="TEXT", help="the backup's password; - reads a line of stdin")
         given.add_argument("--key2-file", metavar="FILE", help="a file with the password in its first line")
     add_json(parser)
+    add_wrappers(parser)
     return parser
 
 

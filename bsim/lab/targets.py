@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from bsim.lab.emulated import EmulatedCard, Phone
-from bsim.lab.reader import ReaderCard, ReaderError
+from bsim.lab.reader import ReaderCard, ReaderError, ReaderOptions
+from bsim.lab.replay import ReplayCard
+from bsim.lab.trace import TraceError
 from bsim.ports import Card
 from bsim.profiles import personalisation, power_on, ram_card, stored_profile
 from bsim.store import Keyring, SqliteStore, StoreError, Unlock
@@ -14,7 +16,9 @@ Powered = TypeVar("Powered")
 SUFFIX: Final = ".bsim"
 RAM: Final = "ram"
 _READER: Final = "reader:"
-SYNTAX: Final = "FILE.bsim, reader:NAME or ram"
+_REPLAY: Final = "replay:"
+_TOLERANT: Final = "tolerant:"
+SYNTAX: Final = "FILE.bsim, reader:NAME, replay:FILE or ram"
 
 
 class TargetError(Exception):
@@ -34,24 +38,32 @@ def is_real(target: str) -> bool:
     return target.startswith(_READER)
 
 
-def open_target(target: str, unlock: Unlock | None = None) -> OpenCard:
+def comes_bare(target: str) -> bool:
+    """Whether a target is left without a phone unless one is asked for: a real card, or a replay, which had its own."""
+    return is_real(target) or target.startswith(_REPLAY)
+
+
+def open_target(target: str, unlock: Unlock | None = None, options: ReaderOptions | None = None) -> OpenCard:
     """Open the card that a target names, powered and with no phone around it; TargetError if that cannot be.
 
     `unlock` knows the secrets of card files; None has what the environment and the user's key folder hold.
+    `options` say how a reader is used.
     """
     try:
         if target == RAM:
             return ram_card(personalisation())
         if is_real(target):
-            return _reader(target)
+            return _reader(target, options)
+        if target.startswith(_REPLAY):
+            return _replay(target)
         return _powered(target, unlock, power_on)
-    except (StoreError, ReaderError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine
+    except (StoreError, ReaderError, TraceError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine
         raise TargetError(str(fault)) from fault
 
 
 def profile_name(target: str, unlock: Unlock | None = None) -> str | None:
-    """Answer the profile of an emulated card; None for a real one, which does not tell. TargetError as above."""
-    if is_real(target):
+    """Answer the profile of an emulated card; None for one that does not tell. TargetError as above."""
+    if comes_bare(target):
         return None
     if target == RAM:
         return personalisation(blank=True).profile.name
@@ -98,8 +110,13 @@ def _powered(target: str, unlock: Unlock | None, power: Callable[[SqliteStore], 
         raise
 
 
-def _reader(target: str) -> OpenCard:
+def _replay(target: str) -> OpenCard:
+    name = target.removeprefix(_REPLAY)
+    return ReplayCard(name.removeprefix(_TOLERANT), tolerant=name.startswith(_TOLERANT))
+
+
+def _reader(target: str, options: ReaderOptions | None) -> OpenCard:
     name = target.removeprefix(_READER)
     if not name:
         raise TargetError("reader: wants a name, a part of one or a number, as in reader:0; `bsim readers` lists them")
-    return ReaderCard(name)
+    return ReaderCard(name, options or ReaderOptions())

@@ -155,8 +155,9 @@ class VpcdLink:
 
     def _sleep(self, seconds: float) -> None:
         """Let time pass, or `stop` come."""
-        with suppress(queue.Empty):
-            self._wake.get(timeout=seconds)
+        if not self._stopping:  # a wait before this one may have taken what `stop` put there
+            with suppress(queue.Empty):
+                self._wake.get(timeout=seconds)
 
     def _powered(self) -> bool:
         """Whether the card has power and is fresh: one that may come and go is waited for."""

@@ -106,7 +106,10 @@ class Keyring:
     def key_path(self, card_id: bytes) -> Path:
         """Answer where the key file of a card is by itself. XDG Base Directory Specification."""
         configured = self._environment.get("XDG_CONFIG_HOME", "")
-        base = Path(configured) if os.path.isabs(configured) else Path.home() / ".config"
+        try:
+            base = Path(configured) if os.path.isabs(configured) else Path.home() / ".config"
+        except RuntimeError as fault:
+            raise LockedError("there is no home directory for a key folder; --key-file names a key file") from fault
         return base / "bsim" / "keys" / f"{card_id.hex()}.key"
 
     def _given_passphrase(self) -> bytes | None:
@@ -165,7 +168,9 @@ def _make_key_file(path: Path) -> None:
             os.close(descriptor)
         sync_folder(path.parent)  # a card must not outlive its key
     except OSError as fault:
-        raise StoreError(f"{path}: the key file cannot be made ({fault.strerror})") from fault
+        raise StoreError(
+            f"{path}: the key file cannot be made ({fault.strerror}); {_PASSPHRASE_HELP} does without"
+        ) from fault
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,116 @@
+"""`--record`, `--fault` and their like: what verbs may put between an app and its card."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import UsageError, note
+
+if TYPE_CHECKING:
+    from bsim.handset import User
+    from bsim.lab.fault_rules import Rule
+    from bsim.lab.record import TraceWriter
+    from bsim.ports import Card
+
+
+def add_wrappers(parser: argparse.ArgumentParser, *, link: str = "in-process", rules: str = "--faults") -> None:
+    """All of them; `link` is how apps reach the card by this verb, and goes into traces."""
+    parser.add_argument("--record", metavar="FILE", type=Path, help="write a trace, FILE.bsimtrace, without secrets")
+    parser.add_argument("--redact-ciphertext", action="store_true", help="leave exported seeds out of the trace too")
+    add_faults(parser, rules)
+    parser.set_defaults(link=link)
+
+
+def add_faults(parser: argparse.ArgumentParser, rules: str = "--faults") -> None:
+    """`--fault`, a file of such rules, and `--fault-seed`."""
+    parser.add_argument(
+        "--fault", metavar="RULE", action="append", default=[], help="misbehave: 'on SIGN nth 3 answer 6985'"
+    )
+    parser.add_argument(rules, dest="faults", metavar="FILE", type=Path, help="a file of rules; docs/faults.md has all")
+    parser.add_argument("--fault-seed", metavar="N", type=int, help="makes the faults the same again (default: drawn)")
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """What was asked for: a trace, and rules."""
+
+    trace: "TraceWriter | None"
+    rules: "tuple[Rule, ...]"
+    seed: int | None
+    link: str
+
+    def user(self, user: "User") -> "User":
+        """The phone's user, whose dialogues are recorded if anything is."""
+        return self.trace.watch(user) if self.trace else user
+
+    def card(self, card: "Card") -> "Card":
+        """The card as the app gets it; the trace has what the app sees, faults and all."""
+        if self.rules:
+            from bsim.lab.faults import Faults
+
+            card = faults = Faults(card, self.rules, seed=self.seed)
+            if self.seed is None:
+                note(f"--fault-seed {faults.seed} makes these faults the same again")
+        if self.trace:
+            from bsim.lab.record import Recorder
+
+            card = Recorder(card, self.trace)
+        return card
+
+
+@contextmanager
+def wrapping(args: argparse.Namespace) -> Iterator[Wrapping]:
+    """Read the options of `add_wrappers`, if the verb has them; the trace is closed at the end."""
+    given = vars(args)
+    with ExitStack() as stack:
+        trace = None
+        rules = _rules(given.get("fault", []), given.get("faults"))
+        if rules:
+            stack.enter_context(told())
+        if (path := given.get("record")) is not None:
+            from bsim.lab.record import TraceWriter
+
+            trace = TraceWriter(path, target=args.on, link=args.link, redact_ciphertext=args.redact_ciphertext)
+            stack.callback(trace.close)
+        yield Wrapping(trace, rules, given.get("fault_seed"), given.get("link", ""))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What links and faults have to say goes to stderr, once however often it is asked for."""
+    logger = logging.getLogger("bsim")
+    if any(isinstance(handler, _Told) for handler in logger.handlers):
+        yield
+        return
+    handler, level = _Told(sys.stderr), logger.level
+    handler.setFormatter(logging.Formatter("bsim: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _Told(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time in Python 3.11
+    pass
+
+
+def _rules(texts: list[str], file: Path | None) -> "tuple[Rule, ...]":
+    if not texts and file is None:
+        return ()
+    from bsim.lab.fault_rules import FaultError, parse, parse_file
+
+    try:
+        from_file = parse_file(file.read_text(encoding="utf-8"), str(file)) if file is not None else ()
+        return (*from_file, *map(parse, texts))
+    except FaultError as fault:
+        raise UsageError(f"fault rule: {fault}") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UsageError(f"--faults: {fault}") from fault
