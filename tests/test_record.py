@@ -21,6 +21,7 @@ from helpers import (
     by_hand,
     ed25519_key,
     enter,
+    new_card,
     secp256k1_secret,
 )
 from hypothesis import given
@@ -94,7 +95,8 @@ def test_a_whole_wallet_session_leaves_no_secret(tmp_path):
     assert_no_secret(path.read_bytes())
     trace = read(path)
     assert {one.name for one in trace.exchanges} >= {"EXPORT_SEED", "RESTORE_SEED", "SIGN", "UPDATE_BPIN"}
-    assert [one.text for one in trace.events if isinstance(one, Dialogue)].count("Enter BPIN") == 1
+    texts = [one.text for one in trace.events if isinstance(one, Dialogue)]
+    assert texts == ["Enter BPIN", "Enter BPIN", "Enter new BPIN", "Repeat new BPIN", "BPIN changed"]
 
 
 def test_a_session_whose_app_is_the_terminal_leaves_no_secret(tmp_path):
@@ -167,7 +169,7 @@ def test_an_exported_seed_that_is_fetched_with_get_response_is_left_out_too(tmp_
     from bsim.card import T0
 
     path = tmp_path / "run.bsimtrace"
-    card = Recorder(T0(recorded(tmp_path / "inner.bsimtrace")), TraceWriter(path, redact_ciphertext=True))
+    card = Recorder(T0(new_card()), TraceWriter(path, redact_ciphertext=True))
     for command in ("00A4040C10A000000533C000FF860000000000054D", "807C000000", "80740001085061737377307264"):
         response = card.transmit(bytes.fromhex(command))
     assert response[0] == 0x61
@@ -180,6 +182,7 @@ def test_an_exported_seed_that_is_fetched_with_get_response_is_left_out_too(tmp_
     # What comes after it is shown again.
     card.transmit(bytes.fromhex("00CA000002"))
     assert "00519000" in path.read_text()
+    card.close()
 
 
 def test_what_is_written_down(tmp_path):
@@ -205,8 +208,7 @@ def test_a_lost_card_is_recorded(tmp_path, loss):
         def transmit(self, command):
             raise loss("gone")
 
-    card = Recorder(Lost(), tmp_path / "run.bsimtrace")
-    with pytest.raises(loss):
+    with Recorder(Lost(), tmp_path / "run.bsimtrace") as card, pytest.raises(loss):
         card.transmit(bytes.fromhex("00CA000002"))
     assert read(tmp_path / "run.bsimtrace").exchanges[0].lost == loss.__name__
 
@@ -223,7 +225,8 @@ def test_a_torn_last_line_is_told_and_gone_on_after(tmp_path):
         path.write_bytes(whole[:end])
         assert read(path).torn
         assert len(read(path).exchanges) == 1
-    Recorder(bare_card(), path).transmit(bytes.fromhex("80F2000000"))
+    with Recorder(bare_card(), path) as card:
+        card.transmit(bytes.fromhex("80F2000000"))
     trace = read(path)
     assert trace.torn
     assert [type(event).__name__ for event in trace.events] == ["Start", "Exchange", "Start", "Exchange"]
@@ -236,7 +239,7 @@ def test_a_torn_last_line_is_told_and_gone_on_after(tmp_path):
     [
         ("", "no header"),
         ("PK\x03\x04", "no header"),
-        ('{"command": "00"}\n', "command: 'at'"),
+        ('{"command": "00"}\n', "command: 'response'"),
         ('{"bsimtrace": 2, "when": "", "target": "", "link": "", "spec": "", "bsim": ""}\n', "install a newer one"),
         ("{start}\n{broken\n{start}\n{{}}\n", "of a kind not known"),
         ("{start}\nbroken\n{reset}\n", ":2: not a line"),

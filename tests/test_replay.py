@@ -144,6 +144,7 @@ def test_lost_cards_are_lost_again(path):
     for loss in (CardRemoved, CardMute):
         with pytest.raises(loss):
             Recorder(Lost(loss), writer).transmit(VERSION)
+    writer.close()
     card = ReplayCard(path)
     for loss in (CardRemoved, CardMute):
         with pytest.raises(loss, match="lost here"):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import Style, UsageError, add_handset, add_json, add_target, note, parse_hex, print_json
+from bsim.cli.common import Style, UsageError, add_handset, add_json, add_like, add_target, note, parse_hex, print_json
 from bsim.cli.wrappers import add_wrappers
 
 if TYPE_CHECKING:
@@ -28,9 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser, default="ram")
     parser.add_argument("apdu", metavar="HEX", nargs="*", help="one APDU an argument, spaces allowed (default: stdin)")
     add_handset(parser)
-    parser.add_argument("--raw", action="store_true", help="print hex only: a line for each command and each response")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="print hex only, a line each; with a reader, 61xx and 6Cxx are shown and not served",
+    )
     parser.add_argument("--show-secrets", action="store_true", help="print PINs and passwords too")
     add_json(parser)
+    add_like(parser)
     add_wrappers(parser)
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bsim.lab.reader import ReaderOptions
+    from bsim.ports import Card
     from bsim.store import Keyring
 
 DEFAULT_BPIN: Final = "123456"
@@ -28,6 +30,57 @@ def add_target(parser: argparse.ArgumentParser, *, default: str | None = None) -
     text = "the card: FILE.bsim, reader:NAME, replay:FILE or ram" + (f" (default: {default})" if default else "")
     parser.add_argument("--on", metavar="TARGET", required=default is None, default=default, help=text)
     add_keys(parser)
+    add_reader(parser)
+
+
+def add_reader(parser: argparse.ArgumentParser) -> None:
+    """`--protocol`, `--exclusive` and `--card-timeout`: how a reader is used."""
+    parser.add_argument("--protocol", choices=["auto", "t0", "t1"], default="auto", help="for a reader (default: auto)")
+    parser.add_argument("--exclusive", action="store_true", help="keep other programs from the reader meanwhile")
+    parser.add_argument(
+        "--card-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="how long a card in a reader may be silent before it is called mute (default: 60)",
+    )
+
+
+def reader_options(args: argparse.Namespace) -> "ReaderOptions":
+    """What the options of `add_reader` say; `raw` where a verb has set it."""
+    from bsim.lab.reader import Protocol, ReaderOptions
+
+    given = vars(args)
+    if given.get("card_timeout", 1.0) <= 0:
+        raise UsageError("--card-timeout is more than 0")
+    return ReaderOptions(
+        Protocol(given.get("protocol", "auto")),
+        given.get("exclusive", False),
+        given.get("raw", False),
+        given.get("card_timeout", 60.0),
+    )
+
+
+def add_like(parser: argparse.ArgumentParser) -> None:
+    """`--like PROFILE`: behave as another card does."""
+    parser.add_argument(
+        "--like",
+        metavar="PROFILE",
+        help="take the time another card takes and answer as it does: a file of `bsim diff --learn`, or uicc, which is"
+        " an approximation of a UICC",
+    )
+
+
+def alike(args: argparse.Namespace, card: "Card") -> "Card":
+    """The card as `--like` asks for it."""
+    if not (name := vars(args).get("like")):
+        return card
+    from bsim.lab.likeness import Like, LikenessError, load
+
+    try:
+        return Like(card, load(name))
+    except LikenessError as fault:
+        raise UsageError(f"--like {fault}") from fault
 
 
 def add_keys(parser: argparse.ArgumentParser) -> "argparse._MutuallyExclusiveGroup":

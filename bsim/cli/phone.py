@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bsim.applets.bpin import is_bpin
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
-from bsim.cli.common import CheckFailed, UsageError, keyring, note
+from bsim.cli.common import CheckFailed, UsageError, alike, keyring, note, reader_options
 from bsim.cli.wrappers import wrapping
 from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
@@ -89,10 +89,11 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
     """Open the target of a verb in its phone; a refusal of the card comes out with what to do about it."""
     handset = handset_of(args)
     user = make_user(handset, args.bpin, new_bpin, real=is_real(args.on))
-    base = open_target(args.on, keyring(args))
+    base = open_target(args.on, keyring(args), reader_options(args))
     try:
         with wrapping(args) as wraps:
-            inner: Card = Relay(base) if wraps.link == "vpcd" else base
+            like = alike(args, base)
+            inner: Card = Relay(like) if wraps.link == "vpcd" else like
             card = wraps.card(Handset(wraps.user(user)).insert(inner) if user else inner)
             # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
             slow = handset == "ask" or "@" in handset or (user is None and comes_bare(args.on))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, add_handset, add_json, add_target, keyring, print_json
+from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring, print_json
 from bsim.cli.wrappers import add_wrappers, told
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ examples:
   bsim serve --on card.bsim --handset ask     a card file; you are asked for the BPIN here
   bsim serve --on card.bsim --handset none    no phone: what speaks to the reader serves 91xx itself
   bsim serve --vpcd 127.0.0.1:35964 --json    the second slot; a JSON line when ready
+  bsim serve --like uicc                      as slow as a real card, about; or --like profile.toml, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   a fleet's cards in two readers
 
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_handset(parser)
     add_json(parser)
+    add_like(parser)
     add_wrappers(parser, link="vpcd")
 
 

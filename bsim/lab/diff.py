@@ -90,6 +90,8 @@ def timing(pairs: Iterable[Pair], ratio: float = TIME_RATIO) -> Iterator[Differe
     for pair in pairs:
         for kept, done in zip(times, (pair.first, pair.second), strict=True):
             for exchange in done.exchanges:
+                if command_of(exchange.raw) is None:
+                    continue
                 kept[name_of(exchange)].append(exchange.seconds)
     for name in times[0].keys() & times[1].keys():
         first, second = (statistics.median(kept[name]) for kept in times)
@@ -107,7 +109,7 @@ def command_of(raw: bytes) -> Command | None:
     """The declaration of what was sent; None for what fits none exactly."""
     found = declared(raw) if len(raw) >= 4 else []
     exact = [command for command in found if raw[2] in command.p1.legal and raw[3] in command.p2.legal]
-    return (exact or [None])[0]
+    return exact[0] if exact else None
 
 
 def _compare(pair: Pair) -> Iterator[Difference]:

@@ -1,7 +1,7 @@
 """Traces as pcap files that Wireshark reads: GSMTAP packets of type SIM in UDP, as hardware tracers send them.
 
 What goes over the contacts of a T=0 card is rebuilt: a response to data is fetched with GET RESPONSE. Redacted bytes
-are 2A, an asterisk.
+are 2A, an asterisk. Resets are left out: Wireshark takes an ATR in such a packet for an APDU.
 """
 
 import struct
@@ -10,15 +10,14 @@ from datetime import datetime
 from typing import Final
 
 from bsim.apdu import CLAS, body, cla_on_channel
-from bsim.lab.trace import Exchange, Reset, Start, Trace, TraceError, unmasked
+from bsim.lab.trace import Exchange, Start, Trace, TraceError, unmasked
 from bsim.sw import SwError, bytes_available
 
 # libosmocore's gsmtap.h.
 _PORT: Final = 4729
-_HEADER: Final = struct.pack(">BBBBHBBIBBBB", 2, 4, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-_SUB_TYPE: Final = 12  # where the header has it
+_SIM: Final = 0x04
 _APDU: Final = 0
-_ATR: Final = 1
+_HEADER: Final = struct.pack(">BBBBHBBIBBBB", 2, 4, _SIM, 0, 0, 0, 0, 0, _APDU, 0, 0, 0)
 # libpcap: microseconds, version 2.4, LINKTYPE_RAW (packets begin with the IP header).
 _PCAP: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x0004_0000, 101)
 _LOOPBACK: Final = bytes((127, 0, 0, 1))
@@ -28,19 +27,17 @@ _SHORT: Final = 256
 
 def pcap(trace: Trace) -> bytes:
     """The whole trace as a pcap file; TraceError if its time of day cannot be read."""
-    return _PCAP + b"".join(_record(seconds, sub, payload) for seconds, sub, payload in _packets(trace))
+    return _PCAP + b"".join(_record(seconds, payload) for seconds, payload in _packets(trace))
 
 
-def _packets(trace: Trace) -> Iterator[tuple[float, int, bytes]]:
+def _packets(trace: Trace) -> Iterator[tuple[float, bytes]]:
     began = 0.0
     for event in trace.events:
         if isinstance(event, Start):
             began = _moment(trace, event)
-        elif isinstance(event, Reset):
-            yield began + event.at, _ATR, bytes.fromhex(event.atr)
         elif isinstance(event, Exchange) and not event.lost:
             for tpdu in _tpdus(unmasked(event.command), unmasked(event.response)):
-                yield began + event.at, _APDU, tpdu
+                yield began + event.at, tpdu
 
 
 def _moment(trace: Trace, start: Start) -> float:
@@ -69,9 +66,8 @@ def _tpdus(command: bytes, response: bytes) -> Iterator[bytes]:
         yield bytes((again, 0xC0, 0, 0, len(data) & 0xFF)) + data + sw
 
 
-def _record(seconds: float, sub: int, payload: bytes) -> bytes:
-    header = _HEADER[:_SUB_TYPE] + bytes((sub,)) + _HEADER[_SUB_TYPE + 1 :]
-    packet = _ip(_udp(header + payload[:_MOST]))
+def _record(seconds: float, payload: bytes) -> bytes:
+    packet = _ip(_udp(_HEADER + payload[:_MOST]))
     whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
     return struct.pack("<IIII", whole, rest, len(packet), len(packet)) + packet
 

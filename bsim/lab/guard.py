@@ -20,6 +20,7 @@ FLOOR: Final = 2  # tries of a PIN that are never spent
 UNUSED_INS: Final = 0x02
 _READING: Final = frozenset((0x84, 0xA4, 0xB0, 0xB1, 0xB2, 0xB3, 0xC0, 0xCA, 0xCB, 0xF2, UNUSED_INS))
 _TEXT_STRING: Final = 0x0D  # ETSI TS 102 223 8.15
+_PIN_RIGHT: Final = "bpin"
 _ANSWER: Final = "TERMINAL_RESPONSE"
 
 
@@ -72,8 +73,8 @@ class Guard:
             self._spend()
         self.sent += 1
         response = self._card.transmit(command)
-        if typed and response[-2:] == OK:
-            # Right: the card has given all tries back. After 91xx it asks again, and they stay spent.
+        if response[-2:] == OK and _proves_pin(command):
+            # What was typed was right, and the card has given all tries back. A 9000 after typing does not say so.
             self._tries = self._permit.tries
         return response
 
@@ -101,6 +102,11 @@ def declared(command: bytes) -> list[Command]:
     every = [c for applet in spec().applets.values() for c in applet.commands.values() if c.ins == command[1]]
     # A card that does not look at the class would carry it out all the same.
     return [c for c in every if CLAS[command[0]].base in c.cla] or every
+
+
+def _proves_pin(command: bytes) -> bool:
+    """Whether a card carries this out only after the right PIN."""
+    return any(_PIN_RIGHT in entry.needs for entry in declared(command)) if len(command) >= 4 else False
 
 
 def _types_text(command: bytes) -> bool:

@@ -154,8 +154,9 @@ class ReaderCard:
             watchdog.deadline = watchdog.start()
             result, response = pcsc.scard().SCardTransmit(self._handle, self._protocol, list(command))
             watchdog.deadline = watchdog.idle
-        if result:
-            self._check(result)
+        if result or not response:
+            # A driver whose card went in the middle of it may report success and no bytes, as vpcd's does.
+            self._check(result or pcsc.scard().SCARD_E_NOT_TRANSACTED)
         return bytes(response)
 
     def _watched(self, call: Callable[[], T]) -> T:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import bsim
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
@@ -113,6 +114,14 @@ class Recorder:
             shown = _digits(self._decoder.response(decoded, response).shown)
             self._trace.write(**times, name=decoded.name, command=_digits(decoded.shown), response=shown)
             return response
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """End the recording; the card stays as it is."""

@@ -12,6 +12,7 @@ from bsim.applets.proactive import CommandType, ProactiveCommand, Result, Termin
 from bsim.handset import in_handset
 from bsim.lab.trace import Exchange, Reset, Start, Trace, TraceError, fits, unmasked
 from bsim.profiles import personalisation, ram_card
+from bsim.spec import spec
 from bsim.spec.decode import MASK
 from bsim.tlv import TlvError
 
@@ -22,7 +23,11 @@ BPIN: Final = "123456"
 _KEY2: Final = b"Passw0rd"
 CARDS: Final = ("test", "blank")
 _ANY: Final = ".."
-_OF_TERMINAL: Final = frozenset({"TERMINAL_PROFILE", "FETCH", "TERMINAL_RESPONSE"})
+_FETCH: Final = "FETCH"
+_OF_TERMINAL: Final = frozenset({"TERMINAL_PROFILE", _FETCH, "TERMINAL_RESPONSE"})
+_WRONG_BPIN: Final = "000000"
+_TEXTS: Final = spec().applets["wallet"].dialogue
+_WRONG_TEXTS: Final = (_TEXTS["wrong_bpin"].partition("{")[0], _TEXTS["bpins_differ"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def rehearse(trace: Trace, card: str = "test", phone: str | None = None, *, icci
     person = personalisation(mnemonic=None if blank else MNEMONIC, blank=blank, bpin=BPIN, iccid=iccid)
     emulated = in_handset(ram_card(person), phone, BPIN)
     lines: list[Line] = []
-    filler = _Filler()
+    filler = _Filler(trace)
     for event in trace.events:
         if isinstance(event, Start | Reset):
             # Resets in a row are one, and a card begins freshly reset.
@@ -102,7 +107,10 @@ def _answer(trace: Trace, event: Exchange, answered: bytes) -> str:
 class _Filler:
     """Puts test values where a trace has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace: Trace) -> None:
+        self._fetched: Final = {
+            one.line: _fetched(unmasked(one.response)) for one in trace.exchanges if one.name == _FETCH
+        }
         self._asked: ProactiveCommand | None = None
 
     def fill(self, event: Exchange) -> bytes:
@@ -112,7 +120,7 @@ class _Filler:
         count = event.command.count(MASK)
         values = {
             "SET_BPIN": BPIN.encode(),
-            "TERMINAL_RESPONSE": self._response(count),
+            "TERMINAL_RESPONSE": self._response(count, self._typed(event)),
         }
         value = values.get(event.name, _KEY2 * (count // len(_KEY2) + 1))[:count].ljust(count, b"0")
         pieces = event.command.split(MASK)
@@ -122,22 +130,31 @@ class _Filler:
 
     def seen(self, event: Exchange, answered: bytes) -> None:
         """Remember what the card asked its terminal."""
-        if event.name == "FETCH":
-            try:
-                self._asked = ProactiveCommand.parse(answered[:-2])
-            except TlvError:
-                self._asked = None
+        if event.name == _FETCH:
+            self._asked = _fetched(answered)
 
-    def _response(self, count: int) -> bytes:
-        """A terminal response as long as the one that was recorded: with the BPIN, or without a text."""
+    def _typed(self, event: Exchange) -> str:
+        """The BPIN, or a wrong one where the card's next dialogue says that it was."""
+        after = next((asked for line, asked in self._fetched.items() if line > event.line), None)
+        return _WRONG_BPIN if after is not None and after.text.startswith(_WRONG_TEXTS) else BPIN
+
+    def _response(self, count: int, typed: str) -> bytes:
+        """A terminal response as long as the one that was recorded: with digits, or without a text."""
         asked = self._asked or ProactiveCommand(CommandType.GET_INPUT, 0, "")
-        performed = (BPIN, "\1", None)
+        performed = (typed, "\1", None)
         replies = [(Result.PERFORMED, text) for text in performed] + [(Result.TERMINATED_BY_USER, None)]
         encoded = [TerminalResponse(asked.number, asked.type, asked.qualifier, *reply).encode() for reply in replies]
         # Of those without a text a dialogue that wants one was cancelled; one that only shows was performed.
         wants_text = asked.type != CommandType.DISPLAY_TEXT
         fitting = [one for one in (reversed(encoded) if wants_text else encoded) if len(one) == count]
         return fitting[0] if fitting else encoded[0]
+
+
+def _fetched(response: bytes) -> ProactiveCommand | None:
+    try:
+        return ProactiveCommand.parse(response[:-2])
+    except TlvError:
+        return None
 
 
 def _transcript(rehearsal: Rehearsal) -> Iterator[str]:

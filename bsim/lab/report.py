@@ -1,7 +1,7 @@
 """Results of `bsim conform` and `bsim diff` as people, CI servers and programs read them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from xml.etree import ElementTree as xml
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree
 
 from bsim.lab.conform import Result, Status, conforms, rows
 
@@ -49,24 +49,24 @@ def as_json(target: str, results: Sequence[Result]) -> dict[str, object]:
 
 def junit(target: str, results: Sequence[Result]) -> str:
     """JUnit's XML, as CI servers read it: a suite a command, a test a case."""
-    suites = xml.Element("testsuites", name=f"bsim conform {target}", **_counts(results))
+    suites = ElementTree.Element("testsuites", {"name": _printable(f"bsim conform {target}"), **_counts(results)})
     for name in rows(results):
         own = [result for result in results if result.command == name]
-        suite = xml.SubElement(suites, "testsuite", name=name, **_counts(own))
+        suite = ElementTree.SubElement(suites, "testsuite", {"name": name, **_counts(own)})
         for result in own:
-            test = xml.SubElement(
+            test = ElementTree.SubElement(
                 suite, "testcase", classname=name, name=_printable(result.case.title), time=f"{result.seconds:.6f}"
             )
             if result.status is Status.DIFFERS:
-                failure = xml.SubElement(test, "failure", message=_printable(result.words))
+                failure = ElementTree.SubElement(test, "failure", message=_printable(result.words))
                 failure.text = _printable("\n".join(f"> {a}\n< {b}" for a, b in result.exchanges))
             elif result.status is not Status.PASS:
-                xml.SubElement(test, "skipped", message=_printable(f"{result.status}: {result.words}"))
-    xml.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(suites, encoding="unicode") + "\n"
+                ElementTree.SubElement(test, "skipped", message=_printable(f"{result.status}: {result.words}"))
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _counts(results: Sequence[Result]) -> Mapping[str, str]:
+def _counts(results: Sequence[Result]) -> dict[str, str]:
     failures = sum(result.status is Status.DIFFERS for result in results)
     skipped = sum(result.status in {Status.SKIPPED, Status.NOT_SUPPORTED} for result in results)
     seconds = sum(result.seconds for result in results)

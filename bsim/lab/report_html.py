@@ -44,7 +44,7 @@ def _page(target: str, results: Sequence[Result], version: str) -> Iterator[str]
 
 
 def _cell(status: Status, count: int) -> str:
-    return f'<td class="number {_class(status) if count else ""}">{count or "–"}</td>'
+    return f'<td class="number {_class(status) if count else ""}">{count or "-"}</td>'
 
 
 def _details(result: Result) -> str:

@@ -26,6 +26,7 @@ MNEMONIC: Final = "test test test test test test test test test test test junk"
 ICCID: Final = "8985203021088899971"
 _MOST_SEGMENTS: Final = 64
 _HEAD: Final = 6
+_ANY: Final = "any"
 
 
 class OverT0:
@@ -72,16 +73,14 @@ class Subject:
         self.permit: Final = permit
         self.close: Final = close
         self._make: Final = make
-        self._kept: Card | None = None
+        self._kept: dict[str, Card | None] = {}
 
     def powered(self, kind: str) -> Card | None:
         """Answer the card for a case, just reset; None if it is no card of that kind (`test`, `blank`, `any`)."""
-        if not self.lasting:
-            card = self._make(kind)
-        else:
-            self._kept = card = self._kept or self._make("any")
+        card = self._one(kind) if self.lasting else self._make(kind)
         if card is not None:
-            card = OverT0(card) if self.over_t0 and not self._is_reader else card
+            # A reader speaks T=0 itself.
+            card = OverT0(card) if self.over_t0 and not isinstance(card, Guard) else card
             card.reset()
         return card
 
@@ -89,13 +88,17 @@ class Subject:
         """Use one card from now on, as its twin is one that cannot be made anew."""
         self.lasting = True
 
-    @property
-    def _is_reader(self) -> bool:
-        return isinstance(self._kept, Guard)
+    def _one(self, kind: str) -> Card | None:
+        """The one card of a kind; what is done to it for one case is there in the next."""
+        if kind == _ANY:
+            return self._one("test") or self._make(_ANY)
+        if kind not in self._kept:
+            self._kept[kind] = self._make(kind)
+        return self._kept[kind]
 
     def look(self) -> Seen:
         """Read the card: nothing is changed."""
-        card = self.powered("any")
+        card = self.powered(_ANY)
         return see(card) if card is not None else Seen((), None)
 
 
@@ -125,13 +128,11 @@ def subject(
 def real(name: str, card: OpenCard, permit: Permit, *, over_t0: bool = True, test: bool = False) -> Subject:
     """A card that there is one of; what is done to it stays done."""
     guarded = Guard(card, permit)
-    blank: list[bool | None] = []
 
     def make(kind: str) -> Card | None:
-        if not blank:
-            guarded.reset()
-            blank.append(see(guarded).blank)
-        return guarded if kind == "any" or blank[0] is None or blank[0] == (kind == "blank") else None
+        guarded.reset()
+        blank = see(guarded).blank
+        return guarded if kind == _ANY or blank is None or blank == (kind == "blank") else None
 
     made = Subject(name, make, known=test, over_t0=over_t0, permit=permit, close=card.close)
     made.keep()
@@ -168,7 +169,7 @@ def _of_records(name: str, records: Mapping[str, bytes], test: bool) -> Subject:
     blank = see(_reset(power_on(RamStore(records)))).blank
 
     def make(kind: str) -> Card | None:
-        return power_on(RamStore(records)) if kind == "any" or blank == (kind == "blank") else None
+        return power_on(RamStore(records)) if kind == _ANY or blank == (kind == "blank") else None
 
     return Subject(name, make, known=test)
 

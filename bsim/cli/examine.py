@@ -1,0 +1,64 @@
+"""What `bsim conform` and `bsim diff` share: what they may do to a real card, and the scenarios they are given."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, add_keys, add_reader
+from bsim.lab.guard import Permit
+
+if TYPE_CHECKING:
+    from bsim.lab.transcript import Transcript
+
+SAFETY = """\
+A card in a reader is safe by default: only commands that change nothing are sent, and no BPIN is typed.
+--allow-writes lets slots be filled and keys be written, --allow-irreversible what nothing brings back (RESTORE
+SEED, SET BPIN, ...), and --tries-left N says how many BPIN tries the card has, of which the last two are never
+spent. Card files are copied into memory and never written.
+"""
+
+
+def add_safety(parser: argparse.ArgumentParser) -> None:
+    """`--allow-writes` and its like, `--scenario`, `--dry-run` and `--json`."""
+    parser.add_argument(
+        "--scenario", metavar="FILE", type=Path, action="append", default=[], help="a transcript to run too"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and stop")
+    parser.add_argument("--allow-writes", action="store_true", help="fill slots and write keys on a real card")
+    parser.add_argument("--allow-irreversible", action="store_true", help="do what nothing brings back, too")
+    parser.add_argument("--tries-left", metavar="N", type=int, help="the BPIN tries a real card has left")
+    parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the six digits that are typed (default: 123456)")
+    add_keys(parser)
+    add_reader(parser)
+    add_json(parser)
+
+
+def permit(args: argparse.Namespace) -> Permit:
+    """What may be done to a real card."""
+    from bsim.applets.bpin import is_bpin
+
+    if not is_bpin(args.bpin.encode()):
+        raise UsageError("a BPIN has six digits")
+    if args.tries_left is not None and args.tries_left < 0:
+        raise UsageError("--tries-left is 0 or more")
+    return Permit(args.allow_writes, args.allow_irreversible, args.tries_left)
+
+
+def scenarios(args: argparse.Namespace) -> "list[Transcript]":
+    """The scenario files; UsageError if one cannot be read."""
+    from bsim.lab.transcript import TranscriptError, read
+
+    try:
+        return [read(path) for path in args.scenario]
+    except TranscriptError as fault:
+        raise UsageError(f"--scenario {fault}") from fault
+
+
+def write(path: Path | None, text: str) -> None:
+    """Write a report, if it is asked for."""
+    if path is None:
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise UsageError(f"{path}: {fault.strerror}") from fault
