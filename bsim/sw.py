@@ -74,7 +74,7 @@ class SwError(Exception):
 
 
 def tries_left(count: int) -> int:
-    """63Cx: a wrong PIN, `count` tries (0-15) left. ISO/IEC 7816-4 7.5.1."""
+    """63Cx: a wrong PIN, `count` tries (0-15) left. ISO/IEC 7816-4 5.6, table 6."""
     return 0x63C0 | min(count, 15)
 
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from bsim.sw import SW, SwError
+
+
+MAX_SIMPLE: Final = 254
 
 
 class TlvError(SwError):
@@ -26,7 +30,7 @@ class Tlv:
 
 
 def encode(tag: int, value: bytes) -> bytes:
-    """Write one BER-TLV data object; the value may have up to 16,777,215 bytes. ISO/IEC 7816-4 5.2.2."""
+    """Write one BER-TLV data object; the value may have up to 16,777,215 bytes. ISO/IEC 7816-4 6.3."""
     return tag.to_bytes((tag.bit_length() + 7) // 8 or 1, "big") + encode_length(len(value)) + value
 
 
@@ -58,7 +62,7 @@ def parse(data: bytes, *, most: int = 4096) -> list[Tlv]:
 
 
 def parse_simple(data: bytes) -> list[Tlv]:
-    """Read SIMPLE-TLV data objects with one-byte lengths (0-254). ISO/IEC 7816-4 5.2.1."""
+    """Read SIMPLE-TLV data objects with one-byte lengths (0-254). ISO/IEC 7816-4 6.2."""
     objects: list[Tlv] = []
     position = 0
     while position < len(data):
@@ -75,8 +79,8 @@ def parse_simple(data: bytes) -> list[Tlv]:
 
 def encode_simple(tag: int, value: bytes) -> bytes:
     """Write one SIMPLE-TLV data object with a one-byte length (value of 0-254 bytes)."""
-    if len(value) > 254:
-        raise ValueError("a SIMPLE-TLV value here has at most 254 bytes")
+    if len(value) > MAX_SIMPLE:
+        raise ValueError(f"a SIMPLE-TLV value here has at most {MAX_SIMPLE} bytes")
     return bytes((tag, len(value))) + value
 
 
@@ -99,7 +103,7 @@ def parse_comprehension(data: bytes) -> Iterator[Tlv]:
 
 def _read_tag(data: bytes, position: int) -> tuple[int, int]:
     first = data[position]
-    # ISO/IEC 7816-4 5.2.2.1: 00 and FF before a tag are padding elsewhere; here they hide mistakes.
+    # ISO/IEC 7816-4 6.3: 00 and FF before a tag are padding elsewhere; here they hide mistakes.
     if first in {0x00, 0xFF}:
         raise TlvError("00 and FF are no BER-TLV tags")
     position += 1

@@ -111,7 +111,10 @@ QUIRKS: dict[str, tuple[str, Callable[[Card], Card]]] = {
     "slots from 0": ("EXPORT_PUBKEYS", lambda c: Exporting(c, slots_from_0)),
     "ICCID not swapped": ("GET_ICCID", lambda c: Quirky(c, on(0xCA, plain_iccid, sw="9000"))),
     "no channel": ("MANAGE_CHANNEL", lambda c: Quirky(c, on(0x70, lambda _: b"\x68\x81", sw="9000"))),
-    "other version": ("GET_VERSION", lambda c: Quirky(c, on(0xCA, lambda r: r if len(r) > 4 else b"\0\x52\x90\0"))),
+    "other version": (
+        "GET_VERSION",
+        lambda c: Quirky(c, on(0xCA, lambda r: r if len(r) > 4 else b"\0\x52\x90\0", sw="9000")),
+    ),
 }
 """Name: what the differences it makes are about (a command, or words of a scenario's title), and how to plant it."""
 

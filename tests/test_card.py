@@ -620,9 +620,9 @@ def test_a_chain(size: int) -> None:
 
 
 def test_the_longest_chain() -> None:
-    key2 = bytes(range(1, 255))
+    key2 = bytes(range(1, 256))
     blob = seal(bytes(32), key2)
-    data = b"\xb1\x81\xfe" + key2 + b"\xb2\x4d" + blob
+    data = b"\xb1\x81\xff" + key2 + b"\xb2\x4d" + blob
     assert len(data) == COMMANDS["RESTORE_SEED"].lc_maximum
     card = blank_card()
     first, last = parts(data, 255)

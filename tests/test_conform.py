@@ -110,7 +110,13 @@ def test_the_guard_sends_nothing_that_is_not_permitted():
     card = Held()
     guard = Guard(card, Permit())
     guard.transmit(SELECT)
-    for raw in ("807A000006313131313131", "80A80002050000003C01", "807C000000", "80E400000000", "00200001083132333435363738"):
+    for raw in (
+        "807A000006313131313131",
+        "80A80002050000003C01",
+        "807C000000",
+        "80E400000000",
+        "00200001083132333435363738",
+    ):
         with pytest.raises(Unsafe):
             guard.transmit(bytes.fromhex(raw))
     assert card.sent == guard.sent == 1
@@ -195,7 +201,9 @@ def test_the_verb(tmp_path, capsys):
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     assert main(["conform", "--on", "ram", "--json", "--scenario", str(scenario)]) == 1
     said = json.loads(capsys.readouterr().out)
-    assert [case["title"] for case in said["cases"] if case["status"] == "not supported"] == ["mine"] or not said["conforms"]
+    assert [case["title"] for case in said["cases"] if case["status"] == "not supported"] == ["mine"] or not said[
+        "conforms"
+    ]
     assert main(["conform", "--on", "nothing.bsim"]) == 2
     assert main(["conform", "--scenario", str(tmp_path / "none.txt")]) == 2
     assert main(["conform", "--dry-run"]) == 0

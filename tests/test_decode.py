@@ -187,3 +187,24 @@ def test_commands_are_found_however_they_are_typed():
     for name in ("export_pubkeys", "EXPORT PUBKEYS", "export-pubkeys", " Export_Pubkeys "):
         assert [command.name for command in find(SPEC, name)] == ["EXPORT_PUBKEYS"]
     assert find(SPEC, "NOTHING") == []
+
+
+def test_fields_may_be_hidden_as_if_they_were_secret():
+    decoder = Decoder(SPEC, hide={"ciphertext"})
+    told(decoder, f"00A4040C10{AID}")
+    _, answer = told(decoder, "8074000104 61626364", "00" * 61 + "9000")
+    assert answer.shown == "**" * 61 + " 9000"
+    assert answer.fields == ()
+    restore = SPEC.applets["wallet"].commands["RESTORE_SEED"]
+    raw = encode(restore, {"key2": b"Passw0rd", "ciphertext": b"\x77" * 61}).encode()
+    assert "77" * 4 not in repr(decoder.command(raw)).replace(" ", "")
+    # With T=0 the response comes later, on the same channel.
+    told(decoder, "8074000104 61626364", "613D")
+    assert told(decoder, "01C0000010", "AA" * 16 + "9000")[1].shown == "AA" * 16 + " 9000"
+    assert told(decoder, "00C0000010", "AA" * 16 + "612D")[1].shown == "**" * 16 + " 612D"
+    assert told(decoder, "00C000002D", "AA" * 45 + "9000")[1].shown == "**" * 45 + " 9000"
+    assert told(decoder, "00C0000010", "AA" * 16 + "9000")[1].shown == "AA" * 16 + " 9000"
+
+
+def test_a_length_that_was_left_out_is_no_place_for_a_secret():
+    assert Decoder(SPEC).command(bytes.fromhex("807A0000363534333231")).shown == "807A0000 ************"

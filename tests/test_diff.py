@@ -84,7 +84,9 @@ def test_a_learned_profile_holds_nothing_of_the_card():
     _, pairs = compared(held("other version"), held())
     text = write(learn.learn("card", pairs))
     keys = [exchange.response for pair in pairs for exchange in pair.first.exchanges if exchange.raw[1] == 0xC8]
-    keys += [exchange.response for pair in pairs for exchange in pair.first.exchanges if exchange.raw[:2] == b"\x80\xca"]
+    keys += [
+        exchange.response for pair in pairs for exchange in pair.first.exchanges if exchange.raw[:2] == b"\x80\xca"
+    ]
     own = [answer[:-2] for answer in keys if len(answer) > 8]
     assert own
     for secret in [*own, b"123456", b"Passw0rd"]:
@@ -94,7 +96,9 @@ def test_a_learned_profile_holds_nothing_of_the_card():
 
 def test_latency():
     waits = []
-    likeness = Likeness("a", "b", per_byte=0.001, latency={"default": Latency(1.0, 1.0), "GET_VERSION": Latency(5.0, 9.0)})
+    likeness = Likeness(
+        "a", "b", per_byte=0.001, latency={"default": Latency(1.0, 1.0), "GET_VERSION": Latency(5.0, 9.0)}
+    )
     card = Like(ram_card(personalisation()), likeness, sleep=waits.append)
     card.reset()
     card.transmit(bytes.fromhex("00A4040C10A000000533C000FF860000000000054D"))

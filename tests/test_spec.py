@@ -155,10 +155,10 @@ def test_sw_patterns(pattern: str, sw: int, fits: bool) -> None:
 
 
 def test_lengths_of_fields_count_their_tags() -> None:
-    """RESTORE SEED: B1 with 1 to 254 bytes (from 128 on a length of two), B2 with 61 to 77."""
+    """RESTORE SEED: B1 with 1 to 255 bytes (from 128 on a length of two), B2 with 61 to 77."""
     command = COMMANDS["RESTORE_SEED"]
     assert command.lc_minimum == (2 + 1) + (2 + 61)
-    assert command.lc_maximum == (3 + 254) + (2 + 77)
+    assert command.lc_maximum == (3 + 255) + (2 + 77)
 
 
 # From fields to an APDU.

@@ -426,11 +426,12 @@ def test_key2_of_every_length(form: str, monkeypatch: pytest.MonkeyPatch) -> Non
         assert card.transmit(b"\x80\x76\x00\x01" + lc + data) == b"\x90\x00", length
 
 
-def test_key2_of_255_characters_is_exported_but_has_no_tlv() -> None:
+def test_the_longest_key2_has_a_length_in_ber_only() -> None:
     card = verified_card()
     blob = expect(card, "EXPORT_SEED", key2=latin1(255))
     data = b"\xb1\x81\xff" + latin1(255) + b"\xb2\x3d" + blob
-    assert card.transmit(b"\x80\x76\x00\x01\x00" + len(data).to_bytes(2, "big") + data)[0] in {0x67, 0x6A}
+    assert card.transmit(b"\x80\x76\x00\x01\x00" + len(data).to_bytes(2, "big") + data) == b"\x90\x00"
+    expect(card, "RESTORE_SEED", key2=latin1(255), ciphertext=blob)
 
 
 def test_one_round_is_not_what_cards_use() -> None:

@@ -46,7 +46,7 @@ class Binding(Generic[S]):
         """Bind a condition of use: where it answers False the command is refused with 6985."""
 
         def bind(holds: Callable[[S], bool]) -> Callable[[S], bool]:
-            refusal = SW.CONDITIONS_NOT_SATISFIED.encoded
+            refusal = SW.CONDITIONS_NOT_SATISFIED
             self._conditions[name] = lambda session: None if holds(session) else refusal
             return holds
 
@@ -56,8 +56,7 @@ class Binding(Generic[S]):
         """Bind a right: it answers None, or the status word (6982, 6983) that refuses the command."""
 
         def bind(check: Callable[[S], SW | None]) -> Callable[[S], SW | None]:
-            encoded = {None: None} | {sw: sw.encoded for sw in SW}
-            self._rights[name] = lambda session: encoded[check(session)]
+            self._rights[name] = check
             return check
 
         return bind

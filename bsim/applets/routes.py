@@ -18,7 +18,7 @@ from bsim.tlv import TlvError
 
 Route = Callable[[Any, bytes], bytes]
 """Serves one command APDU for a session: response APDU out."""
-Guard = Callable[[Any], bytes | None]
+Guard = Callable[[Any], SW | None]
 """A condition or right: None, or the status word that refuses the command."""
 
 Handler = Callable[..., bytes | Response]
@@ -126,9 +126,9 @@ def compile_route(
 
     def route(session: Session, raw: bytes) -> bytes:
         for guard in guards:
-            refusal = guard(session)
-            if refusal is not None:
-                return refusal
+            sw = guard(session)
+            if sw is not None:
+                return sw.encoded
         if raw[4:] not in good_tails:
             start, end, le = body(raw)
             refusal = _WRONG_LENGTH if start != end else check_le(le)
@@ -148,9 +148,9 @@ def _with_fields(command: Command, handler: Handler, guards: tuple[Guard, ...], 
 
     def route(session: Session, raw: bytes) -> bytes:
         for guard in guards:
-            refusal = guard(session)
-            if refusal is not None:
-                return refusal
+            sw = guard(session)
+            if sw is not None:
+                return sw.encoded
         end = len(raw)
         le: int | None = None
         if end > 5 and 5 + raw[4] == end:  # case 3, short: what wallets send

@@ -182,7 +182,7 @@ def sign(ctx: WalletSession, coin_type: int, slot: int, digest: bytes) -> bytes:
     key = ctx.keys.ready.get(slot) or ctx.keys.derive(ctx.cell.value, slot)
     if key is None or key.coin_type != coin_type:
         raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such slot of that coin type")
-    if key.digest_length not in {None, len(digest)}:
+    if key.digest_length is not None and key.digest_length != len(digest):
         raise SwError(SW.WRONG_DATA, "the hash has another length")
     if ctx.rules.verified_for_one_signature:
         ctx.verified = False

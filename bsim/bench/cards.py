@@ -33,7 +33,7 @@ def apdu(name: str, **values: int | bytes) -> bytes:
 SELECT: Final = apdu("SELECT", method=4, control=0x0C, identifier=_SPEC.applets["wallet"].aids[0])
 VERIFY: Final = apdu("VERIFY_BPIN")
 GET_VERSION: Final = apdu("GET_VERSION")
-# With the Le of exactly its answer: all that T=0 takes without asking again. ETSI TS 102 221 7.3.1.1.4.
+# With the Le of exactly its answer: all that T=0 takes without asking again. ETSI TS 102 221 7.3.1.1.2.
 GET_VERSION_T0: Final = GET_VERSION[:4] + bytes((2,))
 DERIVE: Final = apdu("DERIVE_KEY", coin_type=COIN_TYPE, algorithm=Algorithm.SECP256K1)
 EXPORT: Final = apdu("EXPORT_PUBKEYS", part=0)

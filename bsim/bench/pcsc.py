@@ -14,9 +14,11 @@ from typing import Final
 from bsim.bench.cards import GET_VERSION_T0, SELECT
 from bsim.bench.pcsc_cards import ANSWER, CARDS
 from bsim.bench.runner import BenchError, Plan, Result, interleave
+from bsim.lab.reader import ReaderCard
 from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
 
 EXCHANGES: Final = 1000
+BRIDGE: Final = "bridge"  # our card again, through `bsim.lab.reader` instead of bare pyscard
 # The naive card waits out delayed acknowledgements, 44 ms each; few exchanges settle as well.
 NAIVE_EXCHANGES: Final = 12
 
@@ -69,6 +71,18 @@ class Client:
             raise BenchError(self._scard.SCardGetErrorMessage(status))
 
 
+def bridged(reader: str, count: int) -> float:
+    """The median time of `count` exchanges through the reader bridge in microseconds."""
+    card, times, now = ReaderCard(reader), [], perf_counter_ns
+    card.transmit(SELECT)
+    for _ in range(count):
+        begin = now()
+        card.transmit(GET_VERSION_T0)
+        times.append((now() - begin) / 1000)
+    card.close()
+    return statistics.median(times)
+
+
 @contextmanager
 def inserted(card: str, port: int, client: Client) -> Iterator[None]:
     """A card in the slot, in a process of its own."""
@@ -91,16 +105,20 @@ def bench(plan: Plan, exchanges: int = EXCHANGES) -> Result:
             client = Client(pcscd.readers[0])
 
             def measure(card: str) -> float:
+                if card == BRIDGE:
+                    with inserted("ours", pcscd.ports[0], client):
+                        return bridged(pcscd.readers[0], exchanges)
                 with inserted(card, pcscd.ports[0], client):
                     return client.exchange(counts[card])
 
             # A slice is a card put in, used and taken out, and has its median already.
-            turns = {card: (lambda card=card: measure(card)) for card in CARDS}
+            turns = {card: (lambda card=card: measure(card)) for card in (*CARDS, BRIDGE)}
             samples = interleave(turns, replace(plan, slices=1))
             client.close()
     except (PcscUnavailable, ImportError) as fault:
         raise BenchError(str(fault)) from fault
     result.add(samples)
     result.at_most(samples, "ours", "echo", 1.3)
+    result.at_most(samples, BRIDGE, "ours", 1.1)
     result.at_least(samples, "naive", "ours", 100)
     return result

@@ -120,7 +120,7 @@ def fci(applet: Applet) -> bytes:
 
 
 def fcp(applet: Applet) -> bytes:
-    """File control parameters of a DF. ETSI TS 102 221 11.1.1.3.2."""
+    """File control parameters of a DF. ETSI TS 102 221 11.1.1.3.1."""
     name = _name(applet) or tlv.encode(0x83, _MF)
     return tlv.encode(_FCP, _FILE_DESCRIPTOR + name + _ACTIVATED)
 

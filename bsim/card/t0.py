@@ -45,7 +45,7 @@ class T0:
         return self._hold(b"", response)
 
     def _answer(self, header: bytes, response: bytes, le: int) -> bytes:
-        """Answer with exactly `le` bytes, or with the length there is: T=0 knows no fewer. TS 102 221 7.3.1.1.4."""
+        """Answer with exactly `le` bytes, or with the length there is: T=0 knows no fewer. TS 102 221 7.3.1.1.5."""
         data, sw = response[:-2], response[-2:]
         if le > len(data):
             self._asked, self._held = header, response

@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
 from bsim.chains import rlp
-from bsim.chains.fields import U64, U256, Fields, hex_bytes, sequence
+from bsim.chains.fields import U64, U256, Fields, hex_bytes, integer, sequence
 from bsim.crypto.ecdsa import ORDER
 from bsim.crypto.keccak import keccak256
 
 AccessList: TypeAlias = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 
 _TYPE: Final = 2
+# EIP-2718's types by the names that viem gives them.
+_TYPES: Final = {"legacy": 0, "eip2930": 1, "eip1559": _TYPE, "eip4844": 3, "eip7702": 4}
 _ALIASES: Final = {"gasLimit": "gas", "input": "data"}
+# What libraries write as null where a transaction is of this type and not signed yet.
+_NULLS: Final = (
+    *("type", "from", "accessList", "gasPrice", "hash", "signature", "sig", "v", "r", "s", "yParity"),
+    *("maxFeePerBlobGas", "blobVersionedHashes", "authorizationList"),
+)
 
 
 def address_bytes(public_key: bytes) -> bytes:
@@ -66,11 +73,13 @@ class Transaction:
         """Make one of JSON-RPC's fields; ValueError names the field that is missing, unknown or wrong.
 
         Numbers are ints, decimal strings or 0x-hex; bytes are 0x-hex. `gasLimit` and `input` may stand for
-        `gas` and `data`. Nonce, gas and fees are never guessed; `type`, where it is given, is 2.
+        `gas` and `data`. Nonce, gas and fees are never guessed; `type`, where it is given, is 2 or "eip1559".
+        `from` is not signed: it has to be an address, and is ignored.
         """
         given = Fields(fields, _ALIASES)
-        if given.number("type", U64, _TYPE) != _TYPE:
-            raise ValueError("type: only 2 (EIP-1559) is known here")
+        given.drop_nulls(_NULLS)
+        _check_type(given)
+        given.read("from", parse_address, b"")
         transaction = cls(
             chain_id=given.number("chainId", U256),
             nonce=given.number("nonce", U64 - 1),  # EIP-2681
@@ -114,8 +123,20 @@ class Transaction:
         return [*map(rlp.integer, numbers), self.to, rlp.integer(self.value), self.data, self.access_list]
 
 
+def _check_type(given: Fields) -> None:
+    number = given.read("type", _type, _TYPE)
+    if number != _TYPE:
+        raise ValueError(f"type: {number} is not signed here: only EIP-1559 here, which is type {_TYPE}")
+    if "gasPrice" in given and "maxFeePerGas" not in given:
+        raise ValueError("gasPrice: of a legacy transaction: only EIP-1559 here, which has maxFeePerGas")
+
+
+def _type(value: object) -> int:
+    return _TYPES[value] if isinstance(value, str) and value in _TYPES else integer(value)
+
+
 def _recipient(value: object) -> bytes:
-    return b"" if value is None else parse_address(value)
+    return b"" if value in (None, "", "0x") else parse_address(value)
 
 
 def _access_list(value: object) -> AccessList:

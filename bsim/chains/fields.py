@@ -1,6 +1,6 @@
 """Reading the JSON objects that wallets write transactions as. A ValueError begins with the field's name."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +19,15 @@ class Fields:
                 value = self._left.pop(alias)
                 if self._left.setdefault(name, value) != value:
                     raise ValueError(f"{alias}: not the same as {name}")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._left
+
+    def drop_nulls(self, names: Iterable[str]) -> None:
+        """Take those of these fields that are null for not there."""
+        for name in names:
+            if name in self._left and self._left[name] is None:
+                del self._left[name]
 
     def read(self, name: str, parse: Callable[[object], T], default: T | None = None) -> T:
         """Take a field through `parse`, or its default where it is not there; ValueError if it has none."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bsim.cli.common import CheckFailed, UsageError, note, print_json
+from bsim.cli.json_file import read_object
 from bsim.cli.phone import opened, require_bpin, verified
 from bsim.cli.wallet_keys import account_json, table
 from bsim.client import Account, CardError
@@ -93,17 +94,15 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read(name: str) -> tuple[bytes, list[Run]]:
+    found = read_object(name)
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "not text"
-        raise UsageError(f"{name}: cannot be read ({reason})") from fault
-    try:
-        found = json.loads(text)
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        if found is None or found.get("format") != _FORMAT:
             raise ValueError("not a backup made by `bsim wallet backup`")
         ciphertext = bytes.fromhex(_text(found, "ciphertext"))
-        runs = [one for run in found["runs"] for one in _expand(run)]
+        given = found["runs"]
+        if not isinstance(given, list):
+            raise TypeError("runs: a list is wanted")
+        runs = [one for run in given for one in _expand(run)]
     except (ValueError, KeyError, TypeError) as fault:
         words = f"{fault.args[0]} is missing" if isinstance(fault, KeyError) else str(fault)
         raise UsageError(f"{name}: {words}") from fault

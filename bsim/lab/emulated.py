@@ -28,7 +28,10 @@ class SnapshotStore(Store, Protocol):
 
 
 class EmulatedCard:
-    """A powered card of ours; itself a card. `transmit` is the card's own, with nothing in between."""
+    """A powered card of ours; itself a card. `transmit` is the card's own, with nothing in between.
+
+    All but `transmit` and `reset` are for one thread, at a moment when nobody else uses the card.
+    """
 
     __slots__ = ("_phone", "_plug", "_store", "_uicc", "transmit")
 

@@ -185,7 +185,8 @@ def _start(number: int, value: Mapping[str, object]) -> Start:
     hidden = value.get("hidden", [])
     if not isinstance(hidden, list) or not all(isinstance(name, str) for name in hidden):
         raise TypeError("hidden is a list of names")
-    return Start(number, *(_text(value, key) for key in ("when", "target", "link", "spec", "bsim")), tuple(hidden))
+    when, target, link, spec, made_by = (_text(value, key) for key in ("when", "target", "link", "spec", "bsim"))
+    return Start(number, when, target, link, spec, made_by, tuple(hidden))
 
 
 def _reset(number: int, value: Mapping[str, object]) -> Reset:

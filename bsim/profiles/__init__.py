@@ -60,7 +60,7 @@ class Profile:
         """The answer to reset of a UICC with T=0. ISO/IEC 7816-3 8.2, ETSI TS 102 221 6.3."""
         # T0: TD1 follows. TD1: T=0, TD2 follows. TD2: T=15, TA3 follows. TA3: clock stop, classes A, B and C.
         interface = bytes((0x80, 0x1F, 0xC7))
-        # ISO/IEC 7816-4 8.1.1: category 80; service data (31); capabilities (73): DF names in full and part, by
+        # ISO/IEC 7816-4 12.1.1: category 80; service data (31); capabilities (73): DF names in full and part, by
         # file id; chaining and extended lengths; channels given by card or client, eight or more of them.
         tail = bytes((0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0xDF)) + self.historical
         body = bytes((0x80 | len(tail),)) + interface + tail

@@ -36,4 +36,7 @@ def _encode_field(command: Command, field: Field, value: int | bytes) -> bytes:
         return int(value).to_bytes(field.kind.size, "big")
     if field.kind.size or not field.minimum <= len(value) <= field.maximum:
         raise ValueError(f"{command.name}: {field.name} has {field.minimum} to {field.maximum} bytes")
-    return tlv.encode_simple(field.tag, value) if field.tag is not None else value
+    if field.tag is None:
+        return value
+    # One-byte lengths are what the wallet app writes; beyond them there is only BER.
+    return tlv.encode_simple(field.tag, value) if len(value) <= tlv.MAX_SIMPLE else tlv.encode(field.tag, value)

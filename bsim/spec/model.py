@@ -188,7 +188,8 @@ class Spec:
         if command is None:
             return False
         states = self.applets[command.applet].life_cycle.values()
-        return command.allows(sw) or f"{sw:04X}" in {state.refuses.get(command.name) for state in states}
+        refusals = (state.refuses[command.name] for state in states if command.name in state.refuses)
+        return command.allows(sw) or any(sw_matches(pattern, sw) for pattern in refusals)
 
 
 def sw_matches(pattern: str, sw: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from bsim.links.vpcd import VpcdLink
+from bsim.ports import CardMute, CardRemoved
 
 OFF, ON, RESET, ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 
@@ -238,3 +239,57 @@ def test_a_card_that_breaks_its_contract_is_heard_of_and_taken_out(driver):
     assert driver.ask(b"\x00\x01\x00\x00") == b""  # the connection has ended
     thread.join()
     assert raised
+
+
+@pytest.mark.parametrize("loss", [CardRemoved, CardMute])
+def test_a_lost_card_leaves_the_slot_and_comes_back_reset(driver, loss, caplog):
+    class Loose(Card):
+        def transmit(self, command: bytes) -> bytes:
+            super().transmit(command)
+            if command[1] == 1:
+                raise loss("pulled")
+            return b"\x90\x00"
+
+    caplog.set_level(logging.INFO, "bsim")
+    card = Loose()
+    with VpcdLink(card, port=driver.port, out=0.0, waiting=0.0):
+        driver.accept()
+        assert driver.ask(b"\x00\x01\x00\x00") == b""  # the connection has ended
+        driver.drop()
+        driver.accept()
+        assert driver.ask(ATR) == b"\x3b\x00"
+        assert driver.ask(ON, b"\x00\x02\x00\x00") == b"\x90\x00"
+        driver.drop()
+    assert card.log[:4] == ["reset", "00010000", "reset", "00020000"]
+    assert "pulled; it comes back" in caplog.text
+
+
+def test_a_card_that_is_not_there_yet_is_waited_for(driver, caplog):
+    class Late(Card):
+        def reset(self) -> bytes:
+            super().reset()
+            if len(self.log) < 3:
+                raise CardRemoved("no card")
+            return b"\x3b\x00"
+
+    caplog.set_level(logging.INFO, "bsim")
+    card = Late()
+    with VpcdLink(card, port=driver.port):
+        driver.accept()
+        assert driver.ask(ATR) == b"\x3b\x00"
+        driver.drop()
+    assert card.log[:3] == ["reset"] * 3
+    assert caplog.text.count("no card to put into") == 1
+
+
+def test_stop_ends_the_wait_for_a_lost_card(driver):
+    class Lost(Card):
+        def transmit(self, command: bytes) -> bytes:
+            raise CardMute("silent")
+
+    link = VpcdLink(Lost(), port=driver.port, out=3600.0, waiting=3600.0)
+    link.start()
+    driver.accept()
+    driver.send(b"\x00\x01\x00\x00")
+    link.stop()
+    link.join()
