@@ -1,6 +1,6 @@
 """Command and response APDUs, and the class byte: bytes in, frozen values out, nothing guessed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Self
 
@@ -66,13 +66,16 @@ def cla_on_channel(base: int, channel: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CommandApdu:
-    """A command APDU. `le` is the most response bytes wanted (1-65,536), or None where none are asked for."""
+    """A command APDU. `le` is the most response bytes wanted (1-65,536), or None where none are asked for.
+
+    `repr` does not show the data, which may be a PIN or a password.
+    """
 
     cla: int
     ins: int
     p1: int
     p2: int
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     le: int | None = None
 
     @classmethod

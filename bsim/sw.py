@@ -73,11 +73,6 @@ class SwError(Exception):
         self.sw = int(sw)
 
 
-def tries_left(count: int) -> int:
-    """63Cx: a wrong PIN, `count` tries (0-15) left. ISO/IEC 7816-4 5.6, table 6."""
-    return 0x63C0 | min(count, 15)
-
-
 def bytes_available(length: int) -> bytes:
     """61xx: `length` bytes (1-256 and more, shown as 256) wait for GET RESPONSE. ETSI TS 102 221 10.2.1.1."""
     return bytes((0x61, length if length < 256 else 0))

@@ -1,11 +1,10 @@
 """Data objects: BER-TLV, SIMPLE-TLV and COMPREHENSION-TLV. Strict: one encoding for each value, or a refusal."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.sw import SW, SwError
-
 
 MAX_SIMPLE: Final = 254
 
@@ -19,10 +18,10 @@ class TlvError(SwError):
 
 @dataclass(frozen=True, slots=True)
 class Tlv:
-    """One data object: its tag as a number (its bytes read big-endian) and its value."""
+    """One data object: its tag as a number (its bytes read big-endian), and its value, which `repr` does not show."""
 
     tag: int
-    value: bytes
+    value: bytes = field(repr=False)
 
     def encode(self) -> bytes:
         """Write it as BER-TLV."""

@@ -197,3 +197,10 @@ def test_responses_there_and_back(contents: bytes, sw: int) -> None:
 def test_responses_too_short(raw: bytes) -> None:
     with pytest.raises(ValueError, match="at least two bytes"):
         ResponseApdu.parse(raw)
+
+
+def test_repr_shows_no_data() -> None:
+    command = CommandApdu(0x80, 0x7A, 0, 0, b"480716")
+    assert "480716" not in repr(command)
+    assert b"480716".hex() not in repr(command).lower()
+    assert "480716" not in repr(Tlv(0x8D, b"480716"))

@@ -123,9 +123,31 @@ def test_fields_may_be_written_in_three_ways_and_under_two_names() -> None:
 
 
 def test_a_contract_is_made_without_a_recipient() -> None:
-    for to in ({}, {"to": None}):
+    for to in ({}, {"to": None}, {"to": ""}, {"to": "0x"}):
         fields = {name: value for name, value in MINIMAL.items() if name != "to"} | {"data": "0x6000"} | to
         assert evm.Transaction.from_json(fields).to == b""
+
+
+def test_transactions_as_libraries_write_them() -> None:
+    plain = evm.Transaction.from_json(MINIMAL)
+    nulls = dict.fromkeys(["accessList", "gasPrice", "v", "r", "s", "hash", "signature", "sig", "from"])
+    account = "0x" + "11" * 20
+    for more in ({"type": 2, **nulls}, {"type": "eip1559"}, {"type": "0x2"}, {"type": None}, {"from": account}):
+        assert evm.Transaction.from_json({**MINIMAL, **more}) == plain
+    for wrong in (account[:-2], "me", 1, ""):
+        with pytest.raises(ValueError, match=r"^from: "):
+            evm.Transaction.from_json({**MINIMAL, "from": wrong})
+    for name in nulls:
+        with pytest.raises(ValueError, match=f"^{name}: "):
+            evm.Transaction.from_json({**MINIMAL, name: "0x1"})
+
+
+@pytest.mark.parametrize("kind", [0, "0x0", 1, "0x1", "legacy", "eip2930", 3, "eip4844"])
+def test_another_type_is_named_before_the_fields_it_lacks(kind: object) -> None:
+    with pytest.raises(ValueError, match=r"^type: [013] is not signed here: only EIP-1559 here"):
+        evm.Transaction.from_json({"type": kind, "gasPrice": 1})
+    with pytest.raises(ValueError, match=r"^gasPrice: of a legacy transaction"):
+        evm.Transaction.from_json({"nonce": 1, "gasPrice": "0x1", "gas": 21000})
 
 
 @pytest.mark.parametrize("name", ["chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas"])

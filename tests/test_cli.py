@@ -25,6 +25,8 @@ NEW_BPIN = "604289"
 RUN = '{"format": "bsim-backup-1", "ciphertext": "00", "runs": [{"coin_type": 60, "algorithm": "x", "count": 1}]}'
 # Account 1 of the test mnemonic, as Hardhat's documentation prints it.
 ADDRESS = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+OTHER = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+COLUMNS = 100
 TX = {
     "chainId": 1030,
     "nonce": "0x3",
@@ -110,6 +112,16 @@ def test_every_verb_has_help_with_examples(bsim, verb):
     said = bsim(verb, "--help")
     assert "examples:" in said.out
     assert f"bsim {verb}" in said.out.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_epilogues_fit_a_terminal(bsim, verb):
+    from importlib import import_module
+
+    wide = [line for line in import_module(f"bsim.cli.{verb}").EXAMPLES.splitlines() if len(line) > COLUMNS]
+    assert wide == []
+    usage = bsim("--help").out.partition("a TARGET is")[2]
+    assert [line for line in usage.splitlines() if len(line) > COLUMNS] == []
 
 
 @pytest.mark.parametrize("what", ["accounts", "derive", "sign", "bpin", "backup", "restore", "version", "iccid"])
@@ -369,6 +381,29 @@ def test_apdu_from_stdin(bsim, card):
     assert "line 2" in bsim("apdu", stdin="00CA000002\nxx\n", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("807A 0006 313233343536 xx", "character 24 is a letter after F"),
+        (" 0x00A4.0400", "character 8 is neither a digit nor a letter"),
+        ("807A000006 60428\u0969", "character 17 is not ASCII"),
+        ("807A00000660428", "an odd number of digits"),
+    ],
+)
+def test_hex_that_is_none_is_not_repeated(bsim, text, where):
+    for words, stdin, what in (([text], "", "argument 1"), ([], text.strip(), "line 1")):
+        said = bsim("apdu", *words, stdin=stdin, code=2)
+        assert what in said.err
+        assert words == [] or where in said.err
+        assert re.search(r"31323|60428", said.err) is None
+
+
+def test_a_script_that_is_none_is_not_repeated(bsim):
+    said = bsim("apdu", "00CA000002", "--handset", "right,60428 9", code=2)
+    assert "handset script: entry 2 is none of" in said.err
+    assert "6042" not in said.err
+
+
 def test_apdu_as_json(bsim):
     lines = bsim("apdu", SELECT, "reset", "80AC00002500", "--json", code=None).out.splitlines()
     selected, reset, refused = map(json.loads, lines)
@@ -477,6 +512,81 @@ def test_demo_names_what_is_wrong_with_a_transaction(bsim, tmp_path, text, reaso
     assert f"tx.json: {reason}" in said.err
 
 
+def test_demo_with_transactions_as_libraries_write_them(bsim, tmp_path):
+    file = tmp_path / "tx.json"
+
+    def told(fields: dict[str, object], encoding: str = "utf-8") -> str:
+        file.write_text(json.dumps(fields), encoding=encoding)
+        return bsim("demo", "--through", "memory", "--tx", str(file)).out
+
+    nulls = {"gasPrice": None, "v": None, "hash": None, "signature": None, "accessList": None}
+    assert "None" not in told(TX | nulls | {"type": "eip1559"}, "utf-8-sig")
+    assert "not the card's" not in told(TX | {"from": ADDRESS.lower()})
+    assert f"\n   from is {OTHER}, which is not the card's account\n" in told(TX | {"from": OTHER.lower()})
+    long = "0x" + "60" * 300
+    for to in ({"to": None}, {"to": ""}, {"to": "0x"}):
+        out = told(TX | to | {"data": long})
+        assert re.search(r"\n   to +contract creation\n", out)
+        assert long not in re.sub("0x02[0-9a-f]+", "", out)
+
+
+def test_the_demo_is_read_from_stdin_too(bsim):
+    assert bsim("demo", "--through", "memory", "--tx", "-", "--json", stdin="\ufeff" + json.dumps(TX)).json["proven"]
+
+
+DEEP = "[" * 200_000 + "]" * 200_000
+TWICE = json.dumps(TX)[:-1] + ', "nonce": 9}'
+
+
+@pytest.mark.parametrize(("text", "reason"), [(DEEP, "nested too deeply"), (TWICE, "'nonce' is there twice")])
+def test_json_that_is_not_guessed_at(bsim, card, tmp_path, text, reason):
+    file = tmp_path / "one.json"
+    file.write_text(text, encoding="utf-8")
+    for words in (
+        ("demo", "--through", "memory", "--tx", str(file)),
+        ("wallet", "restore", str(file), "--on", card, "--key2", KEY2),
+    ):
+        said = bsim(*words, code=2)
+        assert "one.json: not JSON" in said.err
+        assert reason in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_the_demo_fits_a_terminal(bsim):
+    lines = bsim("demo", "--through", "memory").out.splitlines()
+    assert [line for line in lines if len(line) > COLUMNS and "0x02" not in line] == []
+
+
+def test_the_demo_recovers_with_a_library_that_did_not_sign(bsim, monkeypatch):
+    from bsim.profiles import default_engine
+
+    for engine, checker in (("ecdsa", "coincurve"), ("coincurve", "python-ecdsa")):
+        monkeypatch.setenv("BSIM_ENGINE", engine)
+        default_engine.cache_clear()
+        try:
+            made = bsim("demo", "--through", "memory", "--json").json
+        finally:
+            monkeypatch.delenv("BSIM_ENGINE")
+            default_engine.cache_clear()
+        assert made["checker"].startswith(f"{checker} ")
+        assert made["checker"].endswith("did not sign")
+        assert made["proven"] is True
+
+
+def test_the_demo_says_if_the_library_that_checks_signed_too(bsim, monkeypatch):
+    from bsim.profiles import default_engine
+
+    monkeypatch.setenv("BSIM_ENGINE", "ecdsa")
+    monkeypatch.setitem(sys.modules, "coincurve", None)
+    default_engine.cache_clear()
+    try:
+        made = bsim("demo", "--through", "memory", "--json").json
+    finally:
+        default_engine.cache_clear()
+    assert made["checker"].startswith("python-ecdsa ")
+    assert "signed too" in made["checker"]
+
+
 def test_demo_without_pcsc_says_why(bsim, monkeypatch):
     from bsim.links.pcscd import PcscUnavailable
 
@@ -509,6 +619,23 @@ def test_a_process_of_its_own(tmp_path):
     assert json.loads(derived.stdout)["slot"] == 1
     assert process("wallet", "accounts", "--on", "none.bsim", cwd=tmp_path).returncode == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.bsim"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_output_in_an_encoding_that_lacks_characters(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    told = process("demo", "--through", "memory", env=environment)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "the card's account" in told.stdout
+    assert json.loads(process("demo", "--through", "memory", "--json", env=environment).stdout)["proven"]
+
+
+def test_an_empty_passphrase_in_the_environment_makes_no_card(tmp_path):
+    environment = {**os.environ, "BSIM_PASSPHRASE": "", "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    said = process("new", "card.bsim", cwd=tmp_path, env=environment)
+    assert said.returncode == 2
+    assert said.stderr.startswith("bsim: BSIM_PASSPHRASE is set and empty")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_output_that_nobody_reads(tmp_path):
@@ -588,6 +715,21 @@ def test_serve_refuses_what_cannot_be(bsim):
     for address in ("here", "here:port", "127.0.0.1:0", "127.0.0.1:70000"):
         assert "HOST:PORT" in bsim("serve", "--vpcd", address, code=2).err
     assert "FILE.bsim" in bsim("serve", "--on", "x", code=2).err
+
+
+def test_addresses_of_slots():
+    from bsim.cli.fleet_serve import ports
+    from bsim.cli.serve import address_of
+    from bsim.cli.slots import place
+
+    for text, address in {
+        "[::1]:35963": ("::1", 35963),
+        "localhost:35964": ("localhost", 35964),
+        ":35963": ("127.0.0.1", 35963),
+    }.items():
+        assert address_of([text]) == address
+        assert ports([text], 1) == [address]
+        assert address_of([place(*address)]) == address
 
 
 def test_serve_in_this_process(bsim):

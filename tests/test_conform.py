@@ -14,6 +14,7 @@ from bsim.lab.cases import commands
 from bsim.lab.conform import Status
 from bsim.lab.guard import EVERYTHING, FLOOR, Guard, Permit, Unsafe, danger_of
 from bsim.lab.subject import real, subject
+from bsim.lab.transcript import parse
 from bsim.profiles import personalisation, personalise, power_on, ram_card
 from bsim.spec import Danger
 from bsim.store import RamStore
@@ -152,6 +153,32 @@ def test_a_card_without_a_command_does_not_support_it():
 
 def subject_of(*quirks):
     return real("card", Held(*quirks), EVERYTHING)
+
+
+def test_no_report_holds_a_backup_of_the_seed():
+    """The examples' password is public, so what is encrypted under it is as good as the seed."""
+
+    class Sealing(Held):
+        def __init__(self, *quirks):
+            super().__init__(*quirks)
+            self.sealed = []
+
+        def transmit(self, command):
+            response = super().transmit(command)
+            if command[1] == 0x74 and len(response) > 2:
+                self.sealed.append(response[29:45].hex().upper())
+            return response
+
+    for quirks in ((), ("one byte less",)):
+        card = Sealing(*quirks)
+        made = real("card", card, Permit(tries=10))
+        text = "# x\nphone right\n> 00A4040C10A000000533C000FF860000000000054D\n< 9000\n> VERIFY_BPIN\n< 9000\n"
+        scenario = parse(text + "> EXPORT_SEED key2=41414141\n< 6985\n", "x")
+        results = list(conform.examine(conform.cases(made, made.look(), [scenario]), made, "123456"))
+        written = report.junit("card", results) + report_html.page("card", results, "1")
+        written += "\n".join(report.table(results)) + json.dumps(report.as_json("card", results))
+        assert len(card.sealed) == 2
+        assert not [sealed for sealed in card.sealed if sealed in written]
 
 
 class Page(HTMLParser):

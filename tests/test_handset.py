@@ -75,8 +75,15 @@ def test_scripts(script: str, steps: list[tuple[str, float | None]]) -> None:
 def test_scripts_that_are_none(script: str) -> None:
     with pytest.raises(ValueError, match=r"is none of right, wrong, cancel, silent or digits"):
         parse_script(script)
-    with pytest.raises(ValueError, match="handset script"):
+    with pytest.raises(ValueError, match="handset script: entry [12] "):
         in_handset(bare_card(), script)
+
+
+def test_scripts_show_no_digits() -> None:
+    assert "480716" not in repr(parse_script("480716"))
+    with pytest.raises(ValueError, match="entry 2") as caught:
+        parse_script("right,48071G")
+    assert "48071" not in str(caught.value)
 
 
 def test_right() -> None:

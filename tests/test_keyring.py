@@ -65,7 +65,7 @@ def test_a_person_is_asked_once_a_card_and_twice_for_a_new_one(tmp_path: Path) -
 
 
 def test_a_key_file_is_made_for_its_owner_alone_and_found_again(tmp_path: Path) -> None:
-    env = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "BSIM_PASSPHRASE": ""}
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     ring = Keyring(environment=env)
     key = ring.new(CARD, ID)
     assert ring.made == tmp_path / "config" / "bsim" / "keys" / f"{ID.hex()}.key"
@@ -79,6 +79,14 @@ def test_a_key_file_is_made_for_its_owner_alone_and_found_again(tmp_path: Path) 
     ring.forget()
     ring.forget()
     assert not list((tmp_path / "config" / "bsim" / "keys").iterdir())
+
+
+def test_an_empty_passphrase_is_not_taken_for_none(tmp_path: Path) -> None:
+    ring = Keyring(ask=never, environment={"XDG_CONFIG_HOME": str(tmp_path), "BSIM_PASSPHRASE": ""})
+    for ask in (lambda: ring.new(CARD, ID).secret, lambda: ring.secret(CARD, Wrapping.PASSPHRASE, ID)):
+        with pytest.raises(LockedError, match="BSIM_PASSPHRASE is set and empty"):
+            ask()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_file_that_is_there_is_used_and_kept(tmp_path: Path) -> None:

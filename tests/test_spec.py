@@ -295,10 +295,6 @@ def test_counted_status_words(length: int) -> None:
     assert status.proactive_pending(length) == b"\x91" + count
 
 
-def test_tries() -> None:
-    assert [status.tries_left(count) for count in (0, 3, 15, 16)] == [0x63C0, 0x63C3, 0x63CF, 0x63CF]
-
-
 def test_a_refusal_says_why() -> None:
     assert str(SwError(SW.WRONG_DATA)) == describe(SW.WRONG_DATA)
     assert str(SwError(SW.WRONG_DATA, "too green")) == "too green"

@@ -1,5 +1,6 @@
 """Traces for other tools: Wireshark decodes the capture, the exported test passes, the transcript is one of ours."""
 
+import io
 import json
 import os
 import shutil
@@ -223,3 +224,27 @@ def test_faults_on_the_command_line(tmp_path, capsys):
     for wrong in (["--fault", "on X mute"], ["--faults", str(tmp_path / "none")]):
         assert main(["apdu", *wrong, "00CA000002"]) == 2
         assert capsys.readouterr().err.startswith("bsim: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "--cards", "2", "--fault", "mute"], "for one card"),
+        (["relay", "--from", "tcp:1", "--to", "ram"], "--from takes vpcd"),
+        (["relay", "--from", "vpcd:here:x", "--to", "ram"], "HOST:PORT"),
+        (["record", "x.bsimtrace", "--on", "ram", "--vpcd", "nowhere"], "HOST:PORT"),
+        (["replay", "none.bsimtrace"], "No such file"),
+        (["apdu", "--record", "/nowhere/x.bsimtrace", "00CA000002"], "No such file"),
+    ],
+)
+def test_wrong_usage_is_told(capsys, words, told):
+    assert main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_record_takes_commands_from_stdin(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("00A4040C10A000000533C000FF860000000000054D\nreset\n"))
+    path = tmp_path / "run.bsimtrace"
+    assert main(["record", str(path), "--on", "ram"]) == 0
+    assert "RESET" in capsys.readouterr().out
+    assert [type(event).__name__ for event in read(path).events] == ["Start", "Exchange", "Reset"]

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ VERBS: Final = {
     "demo": "sign a transaction with a card, from start to end",
 }
 _EPILOG: Final = """\
-a TARGET is a card: FILE.bsim, reader:NAME (a part of its name, or its number), replay:FILE (a recorded one) or ram (a
-new one, gone afterwards)
+a TARGET is a card: FILE.bsim, reader:NAME (a part of its name, or its number), replay:FILE (a
+recorded one) or ram (a new one, gone afterwards)
 
 examples:
   bsim demo
@@ -64,6 +65,9 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; answers the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding has no such character, show another
+            stream.reconfigure(errors="replace")
     try:
         return _run(words)
     except SystemExit as end:  # argparse's way to end, after help or a usage error

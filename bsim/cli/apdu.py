@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   bsim apdu 00A4040010A000000533C000FF860000000000054D "00CA0000 02"
-  bsim apdu --on card.bsim < commands.txt    a line each; # begins a comment, reset power-cycles the card
+  bsim apdu --on card.bsim < commands.txt    a line each; # is a comment, reset a power cycle
   bsim apdu --on reader:0 --raw 80F2000000
   bsim apdu --record run.bsimtrace --fault "on GET_VERSION answer 6985" 00CA000002
 
-PINs and passwords are masked in what is printed, unless --show-secrets. Exit code 1 if the card refused a command.
+PINs and passwords are masked in what is printed, unless --show-secrets. Exit code 1 if the card
+refused a command.
 """
 _RESET = "reset"
 

@@ -7,8 +7,8 @@ from bsim.cli.common import UsageError, add_json, note, print_json
 
 EXAMPLES = """\
 examples:
-  bsim bench                        every bench; targets that are missed are told, and are no failure
-  bsim bench sign --peers           installs other libraries into a cache folder, and measures them in turn with bsim
+  bsim bench                        every bench; missed targets are told, and are no failure
+  bsim bench sign --peers           measures other libraries too, installed into a cache folder
   bsim bench sign --plot ratios.svg
   bsim bench fleet --full --json
 """

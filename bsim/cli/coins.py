@@ -41,6 +41,3 @@ def label(coin_type: int) -> str:
     """A coin's name and number."""
     name = coin_name(coin_type)
     return f"{name} ({coin_type})" if coin_type in COINS else str(coin_type)
-
-
-ALGORITHMS: Final = [algorithm.name.lower() for algorithm in Algorithm]

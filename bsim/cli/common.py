@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import string
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -122,7 +123,8 @@ def add_handset(parser: argparse.ArgumentParser) -> None:
         "--handset",
         metavar="right|ask|none|SCRIPT",
         help="who answers when the card asks for the BPIN: a user who types it (right), you (ask), nobody (none), or "
-        "a script such as wrong,wrong,right@1.5s (default: right; none for a card in a reader)",
+        "a script such as wrong,wrong,right@1.5s (default: right; none for a card in a reader); after silent without a"
+        " delay the dialogue stays open, and later steps are not reached",
     )
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the six digits that `right` types (default: 123456)")
 
@@ -134,7 +136,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON value on one line."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")  # nothing may be replaced in JSON
+    print(json.dumps(value, ensure_ascii=not unicode), flush=True)
 
 
 def note(text: str) -> None:
@@ -143,12 +146,25 @@ def note(text: str) -> None:
 
 
 def parse_hex(text: str, what: str) -> bytes:
-    """Read hex digits with spaces between bytes if wished, and 0x before them; UsageError names `what`."""
-    digits = "".join(text.split()).removeprefix("0x")
-    try:
-        return bytes.fromhex(digits)
-    except ValueError:
-        raise UsageError(f"{what} is not hexadecimal: {text.strip()[:40]!r}") from None
+    """Read hex digits with spaces between bytes if wished, and 0x before them; UsageError names `what`.
+
+    It never repeats the text, which may hold a PIN: it says where it is wrong, and what kind of character is there.
+    """
+    start = len(text) - len(text.lstrip())
+    start += 2 * text.startswith("0x", start)
+    for position, character in enumerate(text[start:], start + 1):
+        if not character.isspace() and character not in string.hexdigits:
+            raise UsageError(f"{what} is not hexadecimal: character {position} is {_kind(character)}")
+    digits = "".join(text[start:].split())
+    if len(digits) % 2:
+        raise UsageError(f"{what} is not hexadecimal: it has an odd number of digits")
+    return bytes.fromhex(digits)
+
+
+def _kind(character: str) -> str:
+    if not character.isascii():
+        return "not ASCII"
+    return "a letter after F" if character.isalpha() else "neither a digit nor a letter"
 
 
 class Style:

@@ -17,7 +17,8 @@ examples:
   bsim coverage *.bsimtrace --applet wallet --fail-under 60
   bsim coverage run.bsimtrace --html coverage.html
 
-Traces come from bsim record, or --record of bsim serve, apdu and wallet. Exit code 1 if less than --fail-under.
+Traces come from bsim record, or --record of bsim serve, apdu and wallet. Exit code 1 if less than
+--fail-under.
 """
 
 

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   bsim demo                        the transaction that ships with bsim
-  bsim demo --tx mine.json         yours: the fields of an EIP-1559 transaction, as JSON-RPC names them
+  bsim demo --tx mine.json         yours: an EIP-1559 transaction, as JSON-RPC names its fields
   bsim demo --through memory       without PC/SC, whatever is installed
 
-With pcscd, vpcd and pyscard installed all commands go through a real PC/SC stack, which is started for the demo and
-seen by nobody else; without them the card is called in this process. The demo says which, and why.
+With pcscd, vpcd and pyscard installed all commands go through a real PC/SC stack, which is started
+for the demo and seen by nobody else; without them the card is called in this process. The demo says
+which, and why.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--tx", metavar="FILE", help="an unsigned EIP-1559 transaction as JSON")
+    parser.add_argument("--tx", metavar="FILE", help="an unsigned EIP-1559 transaction as JSON; - is stdin")
     parser.add_argument(
         "--through",
         choices=["auto", "pcsc", "memory"],
@@ -59,15 +60,17 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     yield step(1, "A card")
     yield f"   {story.path}"
     yield f"   ATR {story.atr}, ICCID {story.iccid}, applet version {story.version}"
-    yield "   seed: the test mnemonic Ethereum's developer tools share, so that anybody can check what follows"
+    yield "   seed: the test mnemonic of Ethereum's developer tools, so that anybody can check what follows"
     yield step(2, "Its BPIN is changed, on the phone it is in")
     yield from (f"   phone: {text}" for text in story.dialogue)
     yield step(3, "It derives keys")
     for account in story.accounts:
         yield f"   slot {account.slot}  {account.coin:<9}{account.algorithm.name.lower():<11}{account.address or '-'}"
-    yield step(4, f"A transaction from {story.source}")
-    for name, value in story.fields.items():
-        yield f"   {name:<22}{value}"
+    yield step(4, f"A transaction from {story.source.name}")
+    for name, value in story.source.shown():
+        yield f"   {name:<22}{shortened(value, 60, 12)}"
+    if story.foreign:
+        yield f"   from is {story.foreign}, which is not the card's account"
     yield f"   {'digest':<22}{story.digest.hex()}"
     yield step(5, "The card signs the digest, after the user has typed the BPIN")
     yield f"   r         {story.r:064x}"

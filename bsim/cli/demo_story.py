@@ -1,6 +1,7 @@
 """What happens in the demo, step by step, and what came of it."""
 
-import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -8,9 +9,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from bsim.chains.evm import Transaction, address
+from bsim.chains.evm import Transaction, address, checksum, parse_address
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.cli.demo_stage import Stage
+from bsim.cli.json_file import read_object
 from bsim.cli.show import exchange_json
 from bsim.cli.wallet_keys import account_json
 from bsim.client import Account, Wallet
@@ -35,6 +37,17 @@ class Source:
     fields: dict[str, object]
     transaction: Transaction
 
+    @property
+    def claimed(self) -> str | None:
+        """The account that `from` names, if it names one; `Transaction.from_json` has judged it."""
+        given = self.fields.get("from")
+        return None if given is None else checksum(parse_address(given))
+
+    def shown(self) -> Iterator[tuple[str, str]]:
+        """The fields for people, without those that are null for not there."""
+        told = self.fields if self.transaction.to else {**self.fields, "to": "contract creation"}
+        yield from ((name, str(value)) for name, value in told.items() if value is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -47,8 +60,7 @@ class Story:
     version: str
     dialogue: tuple[str, ...]
     accounts: tuple[Account, ...]
-    source: str
-    fields: dict[str, object]
+    source: Source
     digest: bytes
     signature: bytes
     r: int
@@ -65,6 +77,11 @@ class Story:
         return self.sender == self.accounts[0].address
 
     @property
+    def foreign(self) -> str | None:
+        """The account the transaction says it is from, where that is not the card's."""
+        return self.source.claimed if self.source.claimed != self.accounts[0].address else None
+
+    @property
     def hash(self) -> bytes:
         """The transaction's own hash."""
         return keccak256(self.raw)
@@ -79,7 +96,7 @@ class Story:
             "version": self.version,
             "dialogue": list(self.dialogue),
             "accounts": [account_json(account) for account in self.accounts],
-            "transaction": self.fields,
+            "transaction": self.source.fields,
             "digest": self.digest.hex(),
             "signature": {
                 "der": self.signature.hex(),
@@ -90,6 +107,7 @@ class Story:
             "checker": self.checker,
             "sender": self.sender,
             "proven": self.proven,
+            "from_another_account": self.foreign is not None,
             "raw": f"0x{self.raw.hex()}",
             "hash": f"0x{self.hash.hex()}",
             "trace": [exchange_json(command, answer) for command, answer in self.trace],
@@ -98,15 +116,9 @@ class Story:
 
 def load(name: str | None) -> Source:
     """Read a transaction, or the one that ships; UsageError names the file and the field."""
-    file = Path(name) if name else samples() / _SAMPLE
     shown = name or f"samples/{_SAMPLE}"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise UsageError(f"{shown}: cannot be read ({fault.strerror})") from fault
-    except ValueError as fault:
-        raise UsageError(f"{shown}: not JSON ({fault})") from fault
-    if not isinstance(found, dict):
+    found = read_object(name or samples() / _SAMPLE, shown)
+    if found is None:
         raise UsageError(f"{shown}: an object with a transaction's fields is wanted")
     try:
         return Source(shown, found, Transaction.from_json(found))
@@ -134,7 +146,7 @@ def perform(stage: Stage, source: Source) -> Story:
     wallet.verify_bpin()
     signature = wallet.sign(_ETHER, accounts[0].slot, digest)
     r, s, y_parity = verify.recoverable(digest, signature, accounts[0].public_key)
-    recovered = verify.recover(digest, verify.encode_der(r, s), y_parity)
+    recovered, checker = _recovered(digest, r, s, y_parity)
     return Story(
         through=stage.through,
         path=stage.path,
@@ -143,23 +155,28 @@ def perform(stage: Stage, source: Source) -> Story:
         version=applet,
         dialogue=dialogue,
         accounts=accounts,
-        source=source.name,
-        fields=source.fields,
+        source=source,
         digest=digest,
         signature=signature,
         r=r,
         s=s,
         y_parity=y_parity,
-        checker=_checker(),
+        checker=checker,
         sender=address(recovered),
         raw=source.transaction.signed(r, s, y_parity),
         trace=tuple(_decoded(stage.traced.exchanges)),
     )
 
 
-def _checker() -> str:
-    signed = default_engine().name == "ecdsa"
-    return f"python-ecdsa {version('ecdsa')}, which {'signed too: there is no coincurve' if signed else 'did not sign'}"
+def _recovered(digest: bytes, r: int, s: int, y_parity: int) -> tuple[bytes, str]:
+    """The public key as a library recovers it that did not sign, if there is one, and the words for which it is."""
+    if default_engine().name == "ecdsa":
+        with suppress(ImportError):
+            return verify.recover_elsewhere(
+                digest, r, s, y_parity
+            ), f"coincurve {version('coincurve')}, which did not sign"
+    signed = "signed too: there is no coincurve" if default_engine().name == "ecdsa" else "did not sign"
+    return verify.recover(digest, verify.encode_der(r, s), y_parity), f"python-ecdsa {version('ecdsa')}, which {signed}"
 
 
 def _decoded(exchanges: list[tuple[bytes, bytes]]) -> list[tuple[Decoded, Answer]]:

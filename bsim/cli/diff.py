@@ -23,7 +23,8 @@ examples:
   bsim diff --on reader:0 --on reader:1 --apdu 00A4040C07A0000001510000 --apdu 80CA001100
 
 {SAFETY}
-What must differ from card to card is left out: keys, signatures, challenges, cipher texts, the ICCID's digits.
+What must differ from card to card is left out: keys, signatures, challenges, cipher texts, the
+ICCID's digits.
 Exit codes: 0 equal, 1 different, 2 no such card, or it is gone.
 """
 

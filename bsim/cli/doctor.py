@@ -20,7 +20,7 @@ examples:
 Exit code 0 if cards work in this process; a PC/SC reader may be missing then.
 """
 _SETUP = "sudo apt-get install pcscd vsmartcard-vpcd libpcsclite-dev gcc libc6-dev python3-dev"
-_PIP = "pip install --force-reinstall bsim"
+_PIP = "pip install --force-reinstall . in the project's folder"
 # Administrators' directories count, though they may not be on a user's PATH.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 _DRIVERS = ("/usr/lib*/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/drivers/serial/libifdvpcd.so")
@@ -133,7 +133,9 @@ def _card() -> str:
 
 
 def _pyscard() -> Finding:
-    fix = f"{_SETUP} && pip install 'bsim[pcsc]'"
+    from bsim.lab.pcsc import INSTALL
+
+    fix = f"{_SETUP}; then {INSTALL}"
     try:
         from smartcard import scard
     except ImportError as fault:

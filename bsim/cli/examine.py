@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from bsim.lab.transcript import Transcript
 
 SAFETY = """\
-A card in a reader is safe by default: only commands that change nothing are sent, and no BPIN is typed.
---allow-writes lets slots be filled and keys be written, --allow-irreversible what nothing brings back (RESTORE
-SEED, SET BPIN, ...), and --tries-left N says how many BPIN tries the card has, of which the last two are never
-spent. Card files are copied into memory and never written.
+A card in a reader is safe by default: only commands that change nothing are sent, and no BPIN is
+typed. --allow-writes lets slots be filled and keys be written, --allow-irreversible what nothing
+brings back (RESTORE SEED, SET BPIN, ...), and --tries-left N says how many BPIN tries the card has,
+of which the last two are never spent. Card files are copied into memory and never written.
 """
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   bsim fleet export --seed "load test 7" --cards 1000 > accounts.csv
-  bsim fleet export --seed 0x00112233445566778899aabbccddeeff --cards 100000 --coin ethereum --coin conflux \\
-      --format json --output accounts.json
+  bsim fleet export --seed 0x00112233445566778899aabbccddeeff --cards 100000 \\
+      --coin ethereum --coin conflux --format json --output accounts.json
 
-Same seed, same cards, however many there are. A seed is text, or 0x and hex digits; --seed shows in process lists,
-and BSIM_FLEET_SEED does not. It is never written: neither are keys. `bsim serve --cards` puts such cards in readers.
+Same seed, same cards, however many there are. A seed is text, or 0x and hex digits; --seed shows in
+process lists, and BSIM_FLEET_SEED does not. It is never written: neither are keys. `bsim serve
+--cards` puts such cards in readers.
 """
 _SEED_VARIABLE: Final = "BSIM_FLEET_SEED"
 _REDRAWN: Final = 0.1  # seconds between two progress lines

@@ -3,14 +3,13 @@
 import argparse
 import re
 import secrets
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from bsim.cli.common import UsageError, print_json
+from bsim.cli.common import UsageError
 from bsim.cli.fleet import seed_of
+from bsim.cli.slots import host_of, place
 
 if TYPE_CHECKING:
     from bsim.fleet import Fleet
@@ -25,40 +24,19 @@ class Slots:
     """Links in many slots, which run and end together."""
 
     def __init__(self, links: Sequence["VpcdLink"]) -> None:
-        self._links: Final = links
+        self.links: Final = links
 
     def run(self) -> None:
         """Serve all slots until `stop`."""
-        for link in self._links:
+        for link in self.links:
             link.start()
-        for link in self._links:
+        for link in self.links:
             link.join()
 
     def stop(self) -> None:
         """Take all cards out; may be called by a signal handler."""
-        for link in self._links:
+        for link in self.links:
             link.stop()
-
-    @contextmanager
-    def announced(self, line: str | dict[str, object]) -> Iterator[None]:
-        """Print a line once all cards are in their slots."""
-        ended = threading.Event()
-
-        def announce() -> None:
-            for link in self._links:
-                link.ready.wait()
-            if not ended.is_set():
-                print_json(line) if isinstance(line, dict) else print(line, flush=True)
-
-        thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            for link in self._links:
-                link.ready.set()  # nobody waits on it any more but the thread above
-            thread.join()
 
 
 def slots_of(args: argparse.Namespace) -> tuple[Slots, str | dict[str, object]]:
@@ -73,7 +51,7 @@ def slots_of(args: argparse.Namespace) -> tuple[Slots, str | dict[str, object]]:
     atr = fleet[0].reset().hex().upper()
     # A link holds its card, so none of them loses power while it is in its slot.
     links = [VpcdLink(T0(card), *address) for card, address in zip(fleet, addresses, strict=True)]
-    places = [f"{host}:{port}" for host, port in addresses]
+    places = [place(*address) for address in addresses]
     if args.json:
         return Slots(links), {"ready": True, "vpcd": places, "atr": atr, "profile": fleet.plan.profile}
     where = places[0] if len(places) == 1 else f"{places[0]} to {places[-1]}"
@@ -100,7 +78,7 @@ def _slots(text: str) -> list[Address]:
     last = int(match["last"]) if match["last"] else first + _SLOTS - 1
     if not 0 < first <= last < 65_536:
         raise UsageError(f"--vpcd: no ports {first} to {last}")
-    return [(match["host"] or "127.0.0.1", port) for port in range(first, last + 1)]
+    return [(host_of(match["host"]), port) for port in range(first, last + 1)]
 
 
 def _fleet(args: argparse.Namespace) -> "Fleet":

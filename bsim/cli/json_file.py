@@ -17,9 +17,9 @@ def read_object(file: "str | Traversable", shown: str | None = None) -> dict[str
     """Read a JSON file, or stdin for `-`; None where it holds no object. UsageError says what is wrong, by `shown`."""
     shown = shown or str(file)
     try:
-        # A byte order mark is what some editors begin with, and no part of the text.
-        text = _text(sys.stdin.buffer.read() if file == "-" else _path(file).read_bytes())
-        found = json.loads(text, object_pairs_hook=_unique)
+        # Some editors begin with a byte order mark, which is no part of the text.
+        text = sys.stdin.read() if file == "-" else _path(file).read_text(encoding="utf-8")
+        found = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
     except OSError as fault:
         raise UsageError(f"{shown}: cannot be read ({fault.strerror})") from fault
     except UnicodeDecodeError as fault:
@@ -33,10 +33,6 @@ def read_object(file: "str | Traversable", shown: str | None = None) -> dict[str
 
 def _path(file: "str | Traversable") -> "Traversable":
     return Path(file) if isinstance(file, str) else file
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8-sig")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

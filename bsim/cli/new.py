@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  bsim new card.bsim                       a card with a new seed, which never leaves it but as a backup
-  bsim new card.bsim --mnemonic - < words  a card with the seed of a mnemonic, which stays out of the process list
+  bsim new card.bsim                       a new seed, which never leaves the card but as a backup
+  bsim new card.bsim --mnemonic - < words  a mnemonic's seed; process lists do not show it
   bsim new blank.bsim --blank              a card without a seed: bsim wallet restore gives it one
   bsim new old.bsim --profile strict       the real card's commands and no other
   bsim new locked.bsim --state locked      no BPIN try left; the other states are named below
   bsim new throwaway.bsim --insecure-plain a card that whoever has the file can read
 
-The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are asked for one on a
-terminal. Elsewhere, or if you type none, a key file is made in your own key folder, and found there again.
-It is a test card all the same: never put funds on it.
+The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are
+asked for one on a terminal. Elsewhere, or if you type none, a key file is made in your own key
+folder, and found there again. It is a test card all the same: never put funds on it.
 """
 STATES = ("one-try-left", "locked", "recovery", "full-127", "factory", "bpin-unset", "terminated")
 PLAIN_WARNING = (

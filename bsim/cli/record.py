@@ -8,12 +8,12 @@ from bsim.cli.wrappers import add_faults
 
 EXAMPLES = """\
 examples:
-  bsim record run.bsimtrace --on reader:0 < commands.txt           APDUs from stdin, as bsim apdu takes them
-  bsim record run.bsimtrace --on reader:0 --vpcd 127.0.0.1:35963   any app's, through the virtual reader; Ctrl-C ends
+  bsim record run.bsimtrace --on reader:0 < commands.txt    APDUs as bsim apdu takes them
+  bsim record run.bsimtrace --on reader:0 --vpcd 35963      any app's, through the virtual reader
   bsim record run.bsimtrace --on card.bsim --vpcd 35963 --handset ask
 
-PINs, passwords, session keys and what the phone's user types never reach the disk. A trace that is there is gone on
-with.
+PINs, passwords, session keys and what the phone's user types never reach the disk. A trace that is
+there is gone on with.
 """
 
 

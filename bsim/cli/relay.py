@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  bsim relay --from vpcd --to reader:0                             a real card behind the virtual reader
+  bsim relay --from vpcd --to reader:0               a real card behind the virtual reader
   bsim relay --from vpcd:127.0.0.1:35964 --to reader:ACR --record run.bsimtrace
   bsim relay --from vpcd --to reader:0 --rules edits.txt
   bsim relay --from vpcd --to reader:0 --fault "on GET_VERSION set response byte 2 52"

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   bsim replay run.bsimtrace                               what is in it, and whether it is whole
-  bsim replay run.bsimtrace --vpcd 127.0.0.1:35963        in the virtual reader; an app gets what the card once answered
+  bsim replay run.bsimtrace --vpcd 127.0.0.1:35963        in the virtual reader, for any app
   bsim replay run.bsimtrace --tolerant --vpcd 35963       in any order, with other challenges
   bsim apdu --on replay:run.bsimtrace < commands.txt      the same as a target of any verb
   bsim wallet accounts --on replay:tolerant:run.bsimtrace
 
-A command the trace has no answer to gets 6F00, and a line tells where in the trace. Exit code 1 if there was any.
+A command the trace has no answer to gets 6F00, and a line tells where in the trace. Exit code 1 if
+there was any.
 """
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring, print_json
+from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
+from bsim.cli.slots import announced, host_of, place
 from bsim.cli.wrappers import add_wrappers, told
 
 if TYPE_CHECKING:
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  bsim serve                                  a new card in the first slot of vpcd, and a user who types 123456
+  bsim serve                                  a new card in the first slot; the user types 123456
   bsim serve --on card.bsim --handset ask     a card file; you are asked for the BPIN here
   bsim serve --on card.bsim --handset none    no phone: what speaks to the reader serves 91xx itself
   bsim serve --vpcd 127.0.0.1:35964 --json    the second slot; a JSON line when ready
-  bsim serve --like uicc                      as slow as a real card, about; or --like profile.toml, a learned one
+  bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
-  bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   a fleet's cards in two readers
+  bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
-_HOST = "127.0.0.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,16 +77,20 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
     host, port = address_of(args.vpcd)
     atr = card.reset().hex().upper()
     link = VpcdLink(T0(card), host, port)
-    ready = {"ready": True, "vpcd": f"{host}:{port}", "card": args.on, "atr": atr, **facts}
-    with told(), _stopped_by_signals(link), _announced(link, ready, args.json):
+    where = place(host, port)
+    ready: dict[str, object] = {"ready": True, "vpcd": where, "card": args.on, "atr": atr, **facts}
+    words = f"ready: {args.on} is in the reader behind vpcd at {where}; Ctrl-C ends"
+    with told(), _stopped_by_signals(link), announced([link], ready if args.json else words):
         link.run()
 
 
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
+    if args.record or args.fault or args.faults:
+        raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)
-    with told(), _stopped_by_signals(slots), slots.announced(ready):
+    with told(), _stopped_by_signals(slots), announced(slots.links, ready):
         slots.run()
     return 0
 
@@ -96,14 +100,14 @@ def address_of(given: list[str] | None) -> tuple[str, int]:
     from bsim.links.vpcd import DEFAULT_PORT
 
     if given is None:
-        return _HOST, DEFAULT_PORT
+        return host_of(None), DEFAULT_PORT
     if len(given) > 1:
         raise UsageError("one card goes into one slot: --vpcd may be repeated with --cards only")
     text = given[0]
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UsageError(f"--vpcd takes HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}, not {text!r}")
-    return host or _HOST, int(port)
+    return host_of(host), int(port)
 
 
 @contextmanager
@@ -121,27 +125,3 @@ def _stopped_by_signals(link: "VpcdLink | Slots") -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _announced(link: "VpcdLink", ready: dict[str, object], as_json: bool) -> Iterator[None]:
-    """Print the ready line once the driver has the card."""
-
-    def announce() -> None:
-        link.ready.wait()
-        if ended.is_set():
-            return
-        if as_json:
-            print_json(ready)
-        else:
-            print(f"ready: {ready['card']} is in the reader behind vpcd at {ready['vpcd']}; Ctrl-C ends", flush=True)
-
-    ended = threading.Event()
-    thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        link.ready.set()  # nobody waits on it any more but the thread above
-        thread.join()

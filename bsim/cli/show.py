@@ -9,6 +9,7 @@ from bsim.spec.objects import Part
 
 _SHORT = 44
 _HEAD, _TAIL = 32, 8
+_BRIEF = (16, 4)  # as much as leaves a line of 100 columns room for names
 
 
 def exchange(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
@@ -35,13 +36,13 @@ def _counted(part: Part, answer: Answer) -> Part:
 def brief(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
     """One exchange in two lines, long values shortened."""
     fields = ", ".join(f"{part.name} {part.meaning or shortened(part.hex, 8, 4)}" for part in command.fields)
-    yield f"  {style.bold(f'{command.name:<18}')}> {shortened(command.shown)}" + style.dim(
+    yield f"  {style.bold(f'{command.name:<18}')}> {shortened(command.shown, *_BRIEF)}" + style.dim(
         f"  {fields}" if fields else ""
     )
     colour = style.good if answer.ok else style.bad
     texts = ", ".join(part.meaning for part in _leaves(answer.fields) if part.meaning and not part.meaning.isdigit())
     meaning = answer.meaning.partition(":")[0] + (f"; {texts}" if texts else "")
-    yield f"  {'':<18}< {shortened(answer.shown)}  {colour(meaning)}"
+    yield f"  {'':<18}< {shortened(answer.shown, *_BRIEF)}  {colour(meaning)}"
 
 
 def exchange_json(command: Decoded, answer: Answer) -> dict[str, object]:

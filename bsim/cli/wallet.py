@@ -13,12 +13,14 @@ EXAMPLES = """\
 examples:
   bsim wallet derive ethereum --on card.bsim
   bsim wallet accounts --on card.bsim
-  bsim wallet sign --slot 1 --on card.bsim 0x9c22ff5f21f0b81b113e63f7db6da94fedef11b2119b4088b89664fb9a3cb658
+  bsim wallet sign --slot 1 --on card.bsim \\
+      0x9c22ff5f21f0b81b113e63f7db6da94fedef11b2119b4088b89664fb9a3cb658
   bsim wallet bpin change --new-bpin 271828 --on card.bsim
   BSIM_KEY2=Passw0rd bsim wallet backup backup.json --on card.bsim
   bsim wallet restore backup.json --key2-file key2.txt --on other.bsim
 
-key2, the password of a backup, comes from --key2-file, BSIM_KEY2 or the terminal; --key2 shows in process lists.
+key2, the password of a backup, comes from --key2-file, BSIM_KEY2 or the terminal; --key2 shows in
+process lists.
 """
 _KEY2_EXAMPLES = """\
 examples:

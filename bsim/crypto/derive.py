@@ -59,11 +59,6 @@ def _parse_step(number: int, step: str) -> int:
     return index + HARDENED if match[2] else index
 
 
-def format_path(path: Path) -> str:
-    """Write a path as "m/44'/60'/0'/0/1": the inverse of `parse_path`."""
-    return "/".join(["m", *(f"{i - HARDENED}'" if i >= HARDENED else str(i) for i in path)])
-
-
 class Scheme(ABC):
     """How one curve's keys grow from a seed. It keeps nothing: seeds and nodes are the caller's."""
 

@@ -87,6 +87,15 @@ def recover(digest: bytes, der: bytes, recovery: int) -> bytes:
     return _recover(_number(digest), *parse_der(der), recovery)
 
 
+def recover_elsewhere(digest: bytes, r: int, s: int, recovery: int) -> bytes:
+    """The same by libsecp256k1, for signatures that python-ecdsa made; ImportError where there is no coincurve."""
+    from coincurve import PublicKey  # noqa: PLC0415
+
+    _number(digest)  # judges its length
+    compact = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((recovery,))
+    return PublicKey.from_signature_and_message(compact, digest, hasher=None).format(compressed=False)
+
+
 def recovery_id(digest: bytes, der: bytes, public_key: bytes) -> int:
     """Answer the recovery id (0-3) that leads from `der` to the key (65 or 33 bytes); ValueError if none."""
     return _recovery_id(_number(digest), *parse_der(der), public_key)

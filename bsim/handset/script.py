@@ -1,7 +1,7 @@
 """A user who follows a script: `right`, `wrong,wrong,right`, `cancel`, `silent`, `right@1.5s`, `123456`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
@@ -17,22 +17,22 @@ _ENTRY: Final = re.compile(r"(right|wrong|cancel|silent|\d+)(?:@(\d+(?:\.\d+)?)(
 class Step:
     """One answer: what is done, and after how many seconds (None: at once; for `silent`, never)."""
 
-    action: str
+    action: str = field(repr=False)  # may be digits, and they a PIN
     delay: float | None
 
 
 def parse_script(script: str) -> tuple[Step, ...]:
-    """Read a script; ValueError says what an entry may be."""
+    """Read a script; ValueError says which entry is none, and never repeats it: it may be a PIN, mistyped."""
     steps = []
-    for entry in script.split(","):
+    for number, entry in enumerate(script.split(","), 1):
         match = _ENTRY.fullmatch(entry.strip())
         if match is None:
             raise ValueError(
-                f"handset script: {entry.strip()!r} is none of right, wrong, cancel, silent or digits, "
+                f"handset script: entry {number} is none of right, wrong, cancel, silent or digits, "
                 "each with a delay if wished: right@1.5s"
             )
-        action, number, unit = match.groups()
-        delay = float(number) / (1000 if unit == "ms" else 1) if number else None
+        action, after, unit = match.groups()
+        delay = float(after) / (1000 if unit == "ms" else 1) if after else None
         steps.append(Step(action, delay))
     return tuple(steps)
 

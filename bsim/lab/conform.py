@@ -10,6 +10,7 @@ from bsim.lab.cases import Case, Kind, commands, examples, scenario
 from bsim.lab.guard import ORDER
 from bsim.lab.refusals import refusals
 from bsim.lab.runner import Exchange, Run, reason, run
+from bsim.lab.shape import ciphertext, is_sealed
 from bsim.lab.subject import Seen, Subject
 from bsim.lab.transcript import Transcript, parse
 from bsim.spec import spec
@@ -144,4 +145,7 @@ def _told(exchanges: Iterable[Exchange]) -> Iterator[tuple[str, str]]:
         command = decoder.command(exchange.raw)
         answer = decoder.response(command, exchange.response) if exchange.response else None
         name = f"{command.name}  " if command.name else ""
-        yield f"{name}{command.shown}", answer.shown if answer else exchange.fault
+        shown = answer.shown if answer else exchange.fault
+        if exchange.data and is_sealed(exchange.raw):  # a backup of the card's seed does not belong into a report
+            shown = f"{ciphertext(exchange.data)} {exchange.sw:04X}"
+        yield f"{name}{command.shown}", shown

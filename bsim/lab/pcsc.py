@@ -1,6 +1,6 @@
 """PC/SC itself: the service, its readers, and clear words for everything that can be wrong with them.
 
-pyscard is an extra (`pip install 'bsim[pcsc]'`) and is imported by the first call that needs it.
+pyscard is an extra (`pip install '.[pcsc]'`) and is imported by the first call that needs it.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+INSTALL: Final = "pip install '.[pcsc]' in the project's folder, or pip install pyscard"
+"""What brings pyscard."""
 _START: Final = "start it: sudo systemctl start pcscd, or sudo pcscd"
 _NOT_ALLOWED: Final = "the service does not let you in; ask for access to pcscd (polkit), or use root"
 # pcsc-lite's names without their SCARD_; what a person can do about each.
@@ -56,7 +58,7 @@ def scard() -> ModuleType:
     try:
         from smartcard import scard as module  # noqa: PLC0415 - an extra, and 50 ms
     except ModuleNotFoundError:
-        raise ReaderError("readers need pyscard: pip install 'bsim[pcsc]'") from None
+        raise ReaderError(f"readers need pyscard: {INSTALL}") from None
     except ImportError as fault:
         raise ReaderError(f"pyscard cannot be loaded ({fault}); apt-get install libpcsclite1") from fault
     found: ModuleType = module

@@ -11,6 +11,7 @@ from bsim.handset.phone import Respond
 from bsim.lab.cases import Case, is_case_four
 from bsim.lab.guard import Unsafe
 from bsim.lab.pcsc import ReaderError
+from bsim.lab.shape import ciphertext, is_sealed
 from bsim.lab.subject import Subject
 from bsim.lab.t0_client import ProtocolError
 from bsim.lab.transcript import Step, Variables
@@ -113,4 +114,7 @@ def _exchange(step: Step, raw: bytes, transmit: Callable[[bytes], bytes], variab
     except (ReaderError, ProtocolError) as fault:
         return Exchange(step, raw, None, str(fault), f"no answer: {fault}", time.perf_counter() - begin)
     seconds = time.perf_counter() - begin
-    return Exchange(step, raw, response, "", step.difference(response, variables), seconds)
+    wrong = step.difference(response, variables)
+    if wrong and len(response) > 2 and is_sealed(raw):
+        wrong = f"answered {ciphertext(response[:-2])} and {response[-2:].hex().upper()}"
+    return Exchange(step, raw, response, "", wrong, seconds)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bsim import tlv
+from bsim.lab.guard import declared
 from bsim.spec import Command
 from bsim.spec.objects import whole_objects
 from bsim.sw import OK, SW
@@ -110,6 +111,11 @@ def fixed_length(command: Command | None) -> bool:
 def is_own(command: Command | None) -> bool:
     """Whether a command's response holds what only one card says: keys, numbers, nonces."""
     return command is not None and any(field.name in {*_LEFT_OUT, _STREAM} for field in command.response)
+
+
+def is_sealed(raw: bytes) -> bool:
+    """Whether the answer to a command is a secret under a password, and the scripts' passwords are no secret."""
+    return len(raw) >= 4 and any(field.name == "ciphertext" for entry in declared(raw) for field in entry.response)
 
 
 def misfit(command: Command, data: bytes) -> str:

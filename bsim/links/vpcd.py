@@ -25,6 +25,8 @@ _log: Final = logging.getLogger(__name__)
 _SHORTEST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 0.5
 _CONNECT_SECONDS: Final = 2.0
+# The driver serves one card a slot, and leaves another that connects unanswered; pcscd asks the one every 0.4 s.
+_SILENT_SECONDS: Final = 2.0
 _LONGEST_MESSAGE: Final = 0xFFFF
 # pcscd looks for the card every 0.4 s (its STATUS_POLL_RATE); a card back before that was never seen to be out.
 _OUT_SECONDS: Final = 1.0
@@ -93,6 +95,7 @@ class VpcdLink:
     `run` blocks; as a context manager the link runs in a thread of its own. `stop` may come from any thread
     and from a signal handler. `ready` is set while the driver sees the card. A card that raises `CardLost` is out of
     the slot for `out` seconds, a mute one after `waiting` seconds of silence, and is then put in again.
+    A driver that asks for nothing in `silent` seconds seems to have another card there, which is told and waited for.
     """
 
     def __init__(
@@ -103,10 +106,12 @@ class VpcdLink:
         *,
         out: float = _OUT_SECONDS,
         waiting: float = _WAITING_SECONDS,
+        silent: float = _SILENT_SECONDS,
     ) -> None:
         self.ready = threading.Event()
         self._out = out
         self._waiting = waiting
+        self._silent = silent
         self._gone = False  # the card was lost, and has to be seen out of the slot
         self._card = card
         self._address = (host, port)
@@ -136,6 +141,10 @@ class VpcdLink:
     def join(self) -> None:
         """Wait until the thread has ended, after `stop` or because the card broke its contract and raised."""
         self._thread.join()
+
+    def insert(self) -> None:
+        """Put a lost card in again now, and not when its time is up."""
+        self._wake.put(None)
 
     def stop(self) -> None:
         """Take the card out and end `run`, as soon as the command that may be under way is done."""
@@ -177,14 +186,25 @@ class VpcdLink:
             self._tell_lost(error.strerror or type(error).__name__)
             return False
         with connection:
-            connection.settimeout(None)
             self._connection = connection
             try:
                 if not self._stopping:  # `stop` did not see this connection
+                    self._await(connection)
                     self._serve(_Wire(connection))
             finally:
                 self._connection = None
         return self._pulled()
+
+    def _await(self, connection: socket.socket) -> None:
+        """Wait for the driver's first order, and tell if it keeps silent."""
+        connection.settimeout(self._silent)
+        try:
+            connection.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            _log.info("the slot at %s:%d seems to hold another card; waiting until it is free", *self._address)
+        except OSError:
+            pass  # the driver has gone, as the next message will show
+        connection.settimeout(None)
 
     def _serve(self, wire: _Wire) -> None:
         while (message := wire.receive()) is not None:

@@ -35,7 +35,8 @@ def _encode_field(command: Command, field: Field, value: int | bytes) -> bytes:
             raise ValueError(f"{command.name}: {field.name} does not take this number")
         return int(value).to_bytes(field.kind.size, "big")
     if field.kind.size or not field.minimum <= len(value) <= field.maximum:
-        raise ValueError(f"{command.name}: {field.name} has {field.minimum} to {field.maximum} bytes")
+        least = "" if field.minimum == field.maximum else f"{field.minimum} to "
+        raise ValueError(f"{command.name}: {field.name} has {least}{field.maximum} bytes")
     if field.tag is None:
         return value
     # One-byte lengths are what the wallet app writes; beyond them there is only BER.

@@ -118,7 +118,9 @@ class Keyring:
         if self._passphrase_file is not None:
             return _read_passphrase_file(self._passphrase_file)
         text = self._environment.get(self._variable)
-        return _normal(text) if text else None
+        if text == "":  # a secret that a script forgot to set, and no wish for a key file
+            raise LockedError(f"{self._variable} is set and empty; set it to the passphrase, or unset it")
+        return None if text is None else _normal(text)
 
     def _new_passphrase(self, card: Path) -> bytes | None:
         if self._ask is None:

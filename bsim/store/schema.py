@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.store.errors import DamagedError, StoreError
@@ -25,7 +25,7 @@ class Contents:
 
     header: Header
     manifest: bytes
-    records: Mapping[str, tuple[int, bytes]]
+    records: Mapping[str, tuple[int, bytes]] = field(repr=False)
 
 
 def format_of(database: sqlite3.Connection) -> int:

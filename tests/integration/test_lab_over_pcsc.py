@@ -1,4 +1,4 @@
-"""The lab over the real PC/SC stack: slot 0 plays the real card, with quirks and in a process of its own; slot 1 is ours.
+"""The lab over the real PC/SC stack: slot 0 plays the real card, quirky and in a process of its own; slot 1 is ours.
 
 Also every trouble a reader can have that pcscd and vpcd can be brought to have, and the words for it.
 """
@@ -335,3 +335,57 @@ def test_no_permission():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "does not let you in" in done.stdout
+
+
+CHILD = """
+import os, sys, time
+from bsim.bench.cards import SELECT
+from bsim.bench.pcsc import Client
+from bsim.card import T0
+from bsim.lab.reader import ReaderCard, ReaderError, readers
+from bsim.links import pcscd
+from bsim.links.vpcd import VpcdLink
+from bsim.profiles import personalisation, ram_card
+
+def tell(what):
+    try:
+        print(what())
+    except ReaderError as fault:
+        print(fault)
+
+with pcscd.PrivatePcscd() as service:
+    os.environ.update(service.environment)
+    with VpcdLink(T0(ram_card(personalisation())), port=service.ports[0]):
+        Client(service.readers[0]).wait(present=True)
+        card = ReaderCard(0)
+        card.transmit(SELECT)
+        service.stop()
+        tell(lambda: card.transmit(SELECT))
+        tell(lambda: card.transmit(SELECT))
+        service.start()
+        Client(service.readers[0]).wait(present=True)
+        tell(lambda: card.transmit(SELECT).hex())
+        card.close()
+    service.stop()
+    pcscd._check_loopback = lambda ports: None
+    write = pcscd.Path.write_text
+    pcscd.Path.write_text = lambda path, text: write(path, "# no reader\\n")  # what is its reader.conf(5)
+    service.start()
+    tell(readers)
+    tell(lambda: ReaderCard(0))
+"""
+
+
+def test_the_service_goes_and_comes_back_and_has_no_reader(pcscd):
+    """In a process of its own, which has a pcscd of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "PCSCLITE_CSOCK_NAME"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "start it" in said[0] or "start pcscd" in said[0], said
+    assert "no service is running" in said[1], said
+    assert said[2] == "9000", said
+    assert said[3] == "[]", said
+    assert "no reader is connected; plug one in" in said[4], said

@@ -26,7 +26,7 @@ from bsim.links.vpcd import VpcdLink
 
 pytestmark = pytest.mark.pcsc
 
-OUT = 0.6  # seconds a pulled card is away: pcscd looks every 0.4
+OUT = 3600.0  # seconds a pulled card is away, unless it is put in again before
 
 
 class Slot:
@@ -91,12 +91,13 @@ def tpdus_of_a_session():
 @pytest.mark.parametrize("action", ["remove-card", "remove-card late"])
 def test_a_card_pulled_at_every_apdu_is_told_and_works_again(pcscd, slot, number, action):
     faults = Faults(T0(bsim.new_card()), [f"nth {number} {action}"], seed=1)
-    with VpcdLink(faults, port=pcscd.ports[0], out=OUT):
+    with VpcdLink(faults, port=pcscd.ports[0], out=OUT) as link:
         slot.wait(present=True)
         card = ReaderCard(slot.reader)
         with pytest.raises(NoCardError, match=r"BSIM virtual reader .*taken out"):
             session(card)
         slot.wait(present=False)
+        link.insert()
         slot.wait(present=True)
         assert session(card)
         card.close()
@@ -105,12 +106,13 @@ def test_a_card_pulled_at_every_apdu_is_told_and_works_again(pcscd, slot, number
 
 def test_a_mute_card_is_told_and_works_again(pcscd, slot):
     faults = Faults(bsim.new_card(), ["on SIGN nth 1 mute"], seed=1)
-    with VpcdLink(T0(faults), port=pcscd.ports[0], out=OUT, waiting=0.1):
+    with VpcdLink(T0(faults), port=pcscd.ports[0], out=OUT, waiting=0.1) as link:
         slot.wait(present=True)
         card = ReaderCard(slot.reader)
         with pytest.raises(NoCardError, match="gave no answer"):
             session(card)
         slot.wait(present=False)
+        link.insert()
         slot.wait(present=True)
         assert session(card)
         card.close()

@@ -169,6 +169,21 @@ def test_the_driver_may_come_after_the_card(card, caplog):
             connection.close()
 
 
+def test_an_occupied_slot_is_told_and_waited_for(card, caplog):
+    caplog.set_level(logging.INFO, "bsim.links.vpcd")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with VpcdLink(card, port=listener.getsockname()[1], silent=0.01) as link:
+            while not caplog.records:  # connected, and nobody asks
+                threading.Event().wait(0.01)
+            assert "seems to hold another card" in caplog.text
+            assert not link.ready.is_set()
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"\x00\x01" + ATR)
+                assert connection.recv(4, socket.MSG_WAITALL) == b"\x00\x02\x3b\x00"
+            assert caplog.text.count("another card") == 1
+
+
 def test_the_log_speaks_once_a_change_and_never_of_commands(driver, link, caplog):
     caplog.set_level(logging.DEBUG, "bsim.links.vpcd")
     for _ in range(2):
@@ -280,6 +295,21 @@ def test_a_card_that_is_not_there_yet_is_waited_for(driver, caplog):
         driver.drop()
     assert card.log[:3] == ["reset"] * 3
     assert caplog.text.count("no card to put into") == 1
+
+
+def test_a_lost_card_is_put_in_again_at_once_if_asked(driver):
+    class Loose(Card):
+        def transmit(self, command: bytes) -> bytes:
+            raise CardRemoved("pulled")
+
+    with VpcdLink(Loose(), port=driver.port, out=3600.0) as link:
+        driver.accept()
+        assert driver.ask(b"\x00\x01\x00\x00") == b""
+        driver.drop()
+        link.insert()
+        driver.accept()
+        assert driver.ask(ATR) == b"\x3b\x00"
+        driver.drop()
 
 
 def test_stop_ends_the_wait_for_a_lost_card(driver):

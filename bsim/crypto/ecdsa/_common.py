@@ -1,5 +1,6 @@
 """What engines share: words for a bad secret, the end of a wiped one, and addition where the library has none."""
 
+from collections.abc import Callable
 from typing import Final
 
 from bsim.crypto.ecdsa import ORDER
@@ -9,9 +10,22 @@ BAD_SECRET: Final = "a secp256k1 secret is 32 bytes, 1 to n-1"  # noqa: S105 - w
 BAD_SUM: Final = "secret or tweak out of range, or their sum is 0"
 
 
-def wiped(_digest: bytes) -> bytes:
+def _wiped(_digest: bytes) -> bytes:
     """Stand where signing was."""
     raise ValueError("this key was wiped")
+
+
+class HeldSigner:
+    """A secret inside a library's own key, and the call that signs with it."""
+
+    __slots__ = ("sign",)
+
+    def __init__(self, sign: Callable[[bytes], bytes]) -> None:
+        self.sign: Callable[[bytes], bytes] = sign
+
+    def wipe(self) -> None:
+        """Let go of the key, all one can do from here; signing afterwards is a ValueError."""
+        self.sign = _wiped
 
 
 def add(secret: Secret, tweak: Secret) -> bytearray:

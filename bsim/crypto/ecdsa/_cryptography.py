@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from bsim.crypto.ecdsa import _common
-from bsim.crypto.ecdsa._common import BAD_SECRET, wiped
+from bsim.crypto.ecdsa._common import BAD_SECRET, HeldSigner
 from bsim.crypto.memory import Secret, wipe
 from bsim.crypto.verify import canonical, encode_der, parse_der
 
@@ -44,24 +44,13 @@ def _private_key(secret: Secret) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-class CryptographySigner:
-    """A secret inside an OpenSSL key, and the call that signs with it."""
+def _sign_with(key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+    def sign(digest: bytes) -> bytes:
+        # `canonical` compares numbers of the signature, which is public.
+        r, s = parse_der(key.sign(digest, _ALGORITHM))
+        return encode_der(r, canonical(s))
 
-    __slots__ = ("sign",)
-
-    def __init__(self, secret: Secret) -> None:
-        key = _private_key(secret)
-
-        def sign(digest: bytes) -> bytes:
-            # `canonical` compares numbers of the signature, which is public.
-            r, s = parse_der(key.sign(digest, _ALGORITHM))
-            return encode_der(r, canonical(s))
-
-        self.sign: Callable[[bytes], bytes] = sign
-
-    def wipe(self) -> None:
-        """Let go of the key, which OpenSSL clears as it frees it; signing afterwards is a ValueError."""
-        self.sign = wiped
+    return sign
 
 
 class CryptographyEngine:
@@ -70,9 +59,9 @@ class CryptographyEngine:
     __slots__ = ()
     name: Final = "cryptography"
 
-    def signer(self, secret: Secret) -> CryptographySigner:
-        """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
-        return CryptographySigner(secret)
+    def signer(self, secret: Secret) -> HeldSigner:
+        """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise). OpenSSL clears what it frees."""
+        return HeldSigner(_sign_with(_private_key(secret)))
 
     def public_key(self, secret: Secret) -> bytes:
         """Answer the 65-byte uncompressed point of `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""

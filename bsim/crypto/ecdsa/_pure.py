@@ -12,7 +12,7 @@ from ecdsa import SECP256k1, SigningKey
 from ecdsa.util import sigencode_der_canonize
 
 from bsim.crypto.ecdsa import ORDER, _common
-from bsim.crypto.ecdsa._common import BAD_SECRET, wiped
+from bsim.crypto.ecdsa._common import BAD_SECRET, HeldSigner
 from bsim.crypto.memory import Secret
 
 
@@ -22,24 +22,13 @@ def _signing_key(secret: Secret) -> SigningKey:
     return SigningKey.from_string(bytes(secret), SECP256k1)
 
 
-class PureSigner:
-    """A secret inside a python-ecdsa key, and the call that signs with it."""
+def _sign_with(key: SigningKey) -> Callable[[bytes], bytes]:
+    def sign(digest: bytes) -> bytes:
+        # RFC 6979 3.2 with SHA-256; `canonize` answers the lower s, as libsecp256k1 does.
+        signature: bytes = key.sign_digest_deterministic(digest, hashfunc=sha256, sigencode=sigencode_der_canonize)
+        return signature
 
-    __slots__ = ("sign",)
-
-    def __init__(self, secret: Secret) -> None:
-        key = _signing_key(secret)
-
-        def sign(digest: bytes) -> bytes:
-            # RFC 6979 3.2 with SHA-256; `canonize` answers the lower s, as libsecp256k1 does.
-            signature: bytes = key.sign_digest_deterministic(digest, hashfunc=sha256, sigencode=sigencode_der_canonize)
-            return signature
-
-        self.sign: Callable[[bytes], bytes] = sign
-
-    def wipe(self) -> None:
-        """Let go of the secret, all one can do with a Python integer; signing afterwards is a ValueError."""
-        self.sign = wiped
+    return sign
 
 
 class PureEngine:
@@ -48,9 +37,9 @@ class PureEngine:
     __slots__ = ()
     name: Final = "ecdsa"
 
-    def signer(self, secret: Secret) -> PureSigner:
+    def signer(self, secret: Secret) -> HeldSigner:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
-        return PureSigner(secret)
+        return HeldSigner(_sign_with(_signing_key(secret)))
 
     def public_key(self, secret: Secret) -> bytes:
         """Answer the 65-byte uncompressed point of `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""

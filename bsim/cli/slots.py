@@ -1,0 +1,47 @@
+"""Slots of the vpcd driver: how people write their addresses, and the line that says that cards are in them."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import print_json
+
+if TYPE_CHECKING:
+    from bsim.links.vpcd import VpcdLink
+
+_HOST = "127.0.0.1"
+
+
+def host_of(text: str | None) -> str:
+    """The host of an address, this machine if there is none; IPv6 in brackets, as in a URL. RFC 3986 3.2.2."""
+    if text and text.startswith("[") and text.endswith("]"):
+        return text[1:-1]
+    return text or _HOST
+
+
+def place(host: str, port: int) -> str:
+    """Write host and port as they are read."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def announced(links: "Sequence[VpcdLink]", line: str | dict[str, object]) -> Iterator[None]:
+    """Print a line, as JSON if it is none, once the driver has all cards."""
+    ended = threading.Event()
+
+    def announce() -> None:
+        for link in links:
+            link.ready.wait()
+        if not ended.is_set():
+            print_json(line) if isinstance(line, dict) else print(line, flush=True)
+
+    thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for link in links:
+            link.ready.set()  # nobody waits on it any more but the thread above
+        thread.join()
