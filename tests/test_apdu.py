@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bsim.apdu import CLAS, CommandApdu, ResponseApdu, SecureMessaging, body, cla_on_channel
 from bsim.sw import SW, SwError
+from bsim.tlv import Tlv
 
 HEAD = b"\x80\x01\x02\x03"
 

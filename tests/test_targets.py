@@ -223,7 +223,7 @@ def test_every_trouble_has_words(stack, step, result, words):
 def test_without_pyscard_the_remedy_is_named(monkeypatch):
     pcsc.scard.cache_clear()
     monkeypatch.setitem(sys.modules, "smartcard", None)
-    with pytest.raises(ReaderError, match=r"pip install 'bsim\[pcsc\]'"):
+    with pytest.raises(ReaderError, match=r"pip install '\.\[pcsc\]' in the project's folder, or pip install pyscard"):
         readers()
     monkeypatch.setitem(sys.modules, "smartcard", SimpleNamespace())
     with pytest.raises(ReaderError, match="cannot be loaded"):

@@ -118,4 +118,5 @@ def _types_text(command: bytes) -> bool:
         start, end, _ = body(command)
         return any(part.tag == _TEXT_STRING for part in tlv.parse_comprehension(command[start:end]))
     except SwError:
-        return True  # it cannot be read here, and a card may read it otherwise
+        # It cannot be read here, and a card may read it otherwise: with that tag anywhere, with or without its bit.
+        return any(byte & 0x7F == _TEXT_STRING for byte in command[4:])
