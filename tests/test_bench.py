@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,6 +207,26 @@ def test_each_bench_runs(bench: Callable[[Plan], Result], rows: set[str]):
     assert result.rounds == 1
     assert report.table(result)
     assert report.markdown(result)
+
+
+def test_card_files_are_closed(monkeypatch: pytest.MonkeyPatch):
+    from bsim.store import SqliteStore
+
+    opened: list[SqliteStore] = []
+    closed: list[SqliteStore] = []
+
+    class Counted(SqliteStore):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            opened.append(self)
+
+        def close(self) -> None:
+            super().close()
+            closed.append(self)
+
+    monkeypatch.setattr(personalise, "SqliteStore", Counted)
+    personalise.bench(TINY)
+    assert {id(store) for store in opened} == {id(store) for store in closed}
 
 
 def test_commands_measured_are_those_they_are_said_to_be():

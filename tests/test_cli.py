@@ -327,7 +327,7 @@ def test_where_key2_comes_from(bsim, card, tmp_path):
 
     assert "BSIM_KEY2" in backup(code=2).err
     assert "cannot be read" in backup("--key2-file", str(tmp_path), code=2).err
-    assert "1 to 254" in backup("--key2", "", code=2).err
+    assert "1 to 255" in backup("--key2", "", code=2).err
     assert "Latin-1" in backup("--key2", "日本", code=2).err
     assert "8 characters" in backup("--key2", "weak").err
     assert "6A88" in bsim("wallet", "backup", "--on", _blank(bsim, tmp_path), "--key2", KEY2, code=1).err
@@ -634,7 +634,7 @@ def test_an_empty_passphrase_in_the_environment_makes_no_card(tmp_path):
     environment = {**os.environ, "BSIM_PASSPHRASE": "", "XDG_CONFIG_HOME": str(tmp_path / "config")}
     said = process("new", "card.bsim", cwd=tmp_path, env=environment)
     assert said.returncode == 2
-    assert said.stderr.startswith("bsim: BSIM_PASSPHRASE is set and empty")
+    assert said.stderr.startswith("bsim: card.bsim: BSIM_PASSPHRASE is set and empty")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -268,7 +268,7 @@ def test_iccids_of_19_and_20_digits(digits: str) -> None:
         lambda w: w.sign(ETHEREUM, 1, bytes(251)),
         lambda w: w.backup(b""),
         lambda w: w.backup(bytes(256)),
-        lambda w: w.restore(bytes(255), bytes(61)),
+        lambda w: w.restore(bytes(256), bytes(61)),
         lambda w: w.restore(KEY2, bytes(60)),
         lambda w: w.open(bytes(15)),
     ],

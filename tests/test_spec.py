@@ -182,7 +182,7 @@ def test_encode(tmp_path: Path) -> None:
         ("GET_VERSION", {"le": 2}, "le are missing or not declared"),
         ("SIGN", {"coin_type": 2**32, "slot": 1, "digest": b""}, "coin_type does not take this number"),
         ("SIGN", {"coin_type": -1, "slot": 1, "digest": b""}, "coin_type does not take this number"),
-        ("SIGN", {"coin_type": b"1234", "slot": 1, "digest": b""}, "coin_type has 4 to 4 bytes"),
+        ("SIGN", {"coin_type": b"1234", "slot": 1, "digest": b""}, "coin_type has 4 bytes"),
         ("SIGN", {"coin_type": 60, "slot": 1, "digest": 5}, "digest does not take this number"),
         ("SIGN", {"coin_type": 60, "slot": 1, "digest": bytes(251)}, "digest has 0 to 250 bytes"),
         ("EXPORT_PUBKEYS", {"part": 2}, "part cannot be 2"),

@@ -21,7 +21,7 @@ from bsim.sw import SW
 Run = tuple[int, Algorithm]
 
 _FORMAT: Final = "bsim-backup-1"
-_LONGEST_KEY2: Final = 254
+_LONGEST_KEY2: Final = 255
 _MOST_SLOTS: Final = 127
 
 

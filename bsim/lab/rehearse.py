@@ -5,7 +5,7 @@ its random numbers are others, any bytes of that length are expected; another st
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result, TerminalResponse
@@ -36,7 +36,7 @@ class Line:
 
     line: int
     name: str
-    command: bytes
+    command: bytes = field(repr=False)
     answer: str
 
 

@@ -25,8 +25,8 @@ class Exchange:
     """A command and its response, or why there was none; `wrong` says how it differs from what is declared."""
 
     step: Step
-    raw: bytes
-    response: bytes | None
+    raw: bytes = field(repr=False)
+    response: bytes | None = field(repr=False)
     fault: str
     wrong: str
     seconds: float

@@ -171,17 +171,19 @@ def test_the_driver_may_come_after_the_card(card, caplog):
 
 def test_an_occupied_slot_is_told_and_waited_for(card, caplog):
     caplog.set_level(logging.INFO, "bsim.links.vpcd")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        with VpcdLink(card, port=listener.getsockname()[1], silent=0.01) as link:
-            while not caplog.records:  # connected, and nobody asks
-                threading.Event().wait(0.01)
-            assert "seems to hold another card" in caplog.text
-            assert not link.ready.is_set()
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"\x00\x01" + ATR)
-                assert connection.recv(4, socket.MSG_WAITALL) == b"\x00\x02\x3b\x00"
-            assert caplog.text.count("another card") == 1
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        VpcdLink(card, port=listener.getsockname()[1], silent=0.01) as link,
+    ):
+        while not caplog.records:  # connected, and nobody asks
+            threading.Event().wait(0.01)
+        assert "seems to hold another card" in caplog.text
+        assert not link.ready.is_set()
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"\x00\x01" + ATR)
+            assert connection.recv(4, socket.MSG_WAITALL) == b"\x00\x02\x3b\x00"
+        assert caplog.text.count("another card") == 1
 
 
 def test_the_log_speaks_once_a_change_and_never_of_commands(driver, link, caplog):
