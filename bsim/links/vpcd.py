@@ -198,12 +198,11 @@ class VpcdLink:
     def _await(self, connection: socket.socket) -> None:
         """Wait for the driver's first order, and tell if it keeps silent."""
         connection.settimeout(self._silent)
-        try:
-            connection.recv(1, socket.MSG_PEEK)
-        except TimeoutError:
-            _log.info("the slot at %s:%d seems to hold another card; waiting until it is free", *self._address)
-        except OSError:
-            pass  # the driver has gone, as the next message will show
+        with suppress(ConnectionError):  # the driver has gone, as the next message will show
+            try:
+                connection.recv(1, socket.MSG_PEEK)
+            except TimeoutError:
+                _log.info("the slot at %s:%d seems to hold another card; waiting until it is free", *self._address)
         connection.settimeout(None)
 
     def _serve(self, wire: _Wire) -> None:
