@@ -647,3 +647,15 @@ def test_one_command_is_one_transaction(path: Path) -> None:
 def _live(store: SqliteStore) -> dict[str, tuple[int, bytes]]:
     database = store._connected
     return {name: (version, value) for name, version, value in database.execute("SELECT * FROM record")}
+
+
+def test_a_header_with_something_too_many_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "card.bsim"
+    make(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("INSERT INTO meta VALUES ('extra', x'00')")
+        database.commit()
+    before = path.read_bytes()
+    with pytest.raises(DamagedError, match="something too many"):
+        SqliteStore(path)
+    assert path.read_bytes() == before

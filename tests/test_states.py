@@ -243,6 +243,10 @@ def test_the_ends_of_a_cards_life(tmp_path, monkeypatch, capsys):
     card = bsim.open_card(path)
     send(card, SELECT)
     assert [send(card, c).hex() for c in ("00CA000002", "80C8000000", "807C000000")] == ["00519000", "6985", "6985"]
+    card.close()
+    assert run(["card", "factory-reset", path, "--yes"]) == 2
+    assert "stays so" in capsys.readouterr().err
+    card = bsim.open_card(path)
     card.restore("full")
     assert len(slots(card)) == 127
     card.close()

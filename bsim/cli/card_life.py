@@ -56,6 +56,6 @@ def _words(args: argparse.Namespace) -> str:
     return {
         "snapshot": f"kept as it is; bsim card restore {args.file} {getattr(args, 'name', '')} goes back to this",
         "restore": "as it was in the snapshot",
-        "factory-reset": "empty, as it left the factory",
-        "terminate": "out of use for ever",
+        "factory-reset": "empty, as it left the factory; snapshots made before still hold its seed",
+        "terminate": "out of use for ever; snapshots made before still hold the card as it was",
     }[str(args.what)]

@@ -6,13 +6,17 @@ from dataclasses import replace
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, WalletState
 from bsim.ports import Store
 from bsim.profiles.defaults import DEFAULT_BPIN
+from bsim.store import StoreError
 
 
 def factory_reset(store: Store) -> None:
     """Empty the wallet of a card that has no power: no seed, no slots, the default BPIN and all tries. Not undone.
 
-    StoreError if the store cannot be read or written. The ICCID, the profile and the opening key stay.
+    StoreError if the store cannot be read or written, or the card is terminated, which nothing undoes. The ICCID, the
+    profile and the opening key stay.
     """
+    if LAYOUT.load(store.read()).terminated:
+        raise StoreError("the card is terminated, and stays so")
     _change(
         store,
         lambda state: replace(
@@ -24,7 +28,6 @@ def factory_reset(store: Store) -> None:
             bpin_is_default=True,
             tries=MAX_TRIES,
             opened=False,
-            terminated=False,
         ),
     )
 
@@ -32,7 +35,7 @@ def factory_reset(store: Store) -> None:
 def terminate(store: Store) -> None:
     """Take a card that has no power out of use for ever; StoreError if the store cannot be read or written.
 
-    Its secrets go with it: a terminated card is looked at, and never used again.
+    Its seed and keys go with it. Snapshots and copies made before still hold the card as it was.
     """
     _change(store, lambda state: replace(state, entropy=b"", seed=b"", slots=(), terminated=True))
 

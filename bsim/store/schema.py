@@ -14,6 +14,7 @@ SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE record (name TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
 )
+_META: Final = {"card_id", "wrapping", "salt", "cost", "wrapped_key", "manifest"}
 _FORMAT_1: Final = "CREATE TABLE record (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
 _FORMAT_1_RECORD: Final = "card.format"
 _PATIENCE: Final = 2_000_000  # steps of SQLite's machine: a sound card file takes a few thousand
@@ -51,6 +52,8 @@ def read_contents(database: sqlite3.Connection) -> Contents:
     """Read a file of format 2; DamagedError if something is missing or of the wrong kind."""
     meta = dict(database.execute("SELECT name, value FROM meta"))
     rows = list(database.execute("SELECT name, version, value FROM record"))
+    if meta.keys() != _META:
+        raise DamagedError("not a usable card file: its header has something missing, or something too many")
     try:
         header = Header(
             card_id=_exactly(meta["card_id"], CARD_ID_LENGTH),
