@@ -10,9 +10,10 @@ from quirks import planted
 from bsim.applets.wallet_state import MAX_TRIES
 from bsim.cli import main
 from bsim.lab import conform, diff, report, report_html
-from bsim.lab.cases import commands
+from bsim.lab.cases import commands, scenario
 from bsim.lab.conform import Status
 from bsim.lab.guard import EVERYTHING, FLOOR, Guard, Permit, Unsafe, danger_of
+from bsim.lab.runner import run
 from bsim.lab.subject import real, subject
 from bsim.lab.transcript import parse
 from bsim.profiles import personalisation, personalise, power_on, ram_card
@@ -235,6 +236,51 @@ def test_the_verb(tmp_path, capsys):
     assert main(["conform", "--scenario", str(tmp_path / "none.txt")]) == 2
     assert main(["conform", "--dry-run"]) == 0
     assert "will be sent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["conform"], ["diff", "--on", "ram", "--only"]])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> ZZ",
+        "> NOPE",
+        "> SIGN foo=1",
+        "> SIGN coin_type=x",
+        "> {nope}",
+        "> 00CA0000\n< {x}9000",
+        "phone bar",
+        "> 00CA0000\n< {x:99999999999}",
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_sent(tmp_path, capsys, monkeypatch, verb, text):
+    monkeypatch.setattr("bsim.lab.subject.subject", lambda *_, **__: pytest.fail("a card was opened"))
+    scenario = tmp_path / "s.txt"
+    scenario.write_text(text)
+    assert main([*verb, "--on", "ram", "--scenario", str(scenario)]) == 2
+    said = capsys.readouterr().err
+    assert f"{scenario}: line {1 + text.count(chr(10))}: " in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [["conform", "--html"], ["conform", "--junit"], ["diff", "--on", "ram", "--learn"]])
+def test_a_report_that_cannot_be_written_is_told_first(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.setattr("bsim.lab.subject.subject", lambda *_, **__: pytest.fail("a card was opened"))
+    assert main([*words, str(tmp_path / "none" / "r"), "--on", "ram"]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main([*words, str(tmp_path), "--on", "ram"]) == 2
+    assert "this is a folder" in capsys.readouterr().err
+
+
+def test_what_was_not_kept_ends_a_scenario_in_words():
+    made = subject("ram", Permit())
+    for text, last in (("> 00CA0000{x}", "was not sent"), ("> 00CA000002\n< {x}", "")):
+        transcript = parse(f"> 0002000000\n< {{x:4}}9000\n{text}\n", "x")
+        done = run(scenario(transcript), made, "123456")
+        assert [bool(exchange.wrong) for exchange in done.exchanges] == [True, True]
+        assert done.exchanges[1].wrong == f"{last}: nothing is kept under the name x".removeprefix(": ")
+        result = conform.judge(scenario(transcript), done)
+        assert result.status is Status.DIFFERS
+        assert result.words.startswith("line 1: answered")
 
 
 def test_a_card_file_is_never_written(tmp_path, capsys):

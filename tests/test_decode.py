@@ -208,3 +208,45 @@ def test_fields_may_be_hidden_as_if_they_were_secret():
 
 def test_a_length_that_was_left_out_is_no_place_for_a_secret():
     assert Decoder(SPEC).command(bytes.fromhex("807A0000363534333231")).shown == "807A0000 ************"
+
+
+TYPED = "313233343536"
+MISTYPED = [
+    f"807C000006{TYPED}",  # VERIFY BPIN and UPDATE BPIN take no data
+    f"807E00000C{TYPED}{TYPED}",
+    f"917C000006{TYPED}",
+    f"807C000000 0006{TYPED}",
+    *(f"{cla}{ins}000106{TYPED}" for cla in ("00", "80", "A0") for ins in ("20", "24", "26", "28", "2C", "88", "C2")),
+    f"807B000006{TYPED}",  # neighbours of SET BPIN
+    f"808A000006{TYPED}",
+    f"7A000006{TYPED}",  # shifted by its class
+    f"80A800020B 0000003C01 {TYPED}",  # after the fields of DERIVE KEY
+    f"80A8000205 0000003C01 {TYPED}",
+    f"00A4040016 {'A0' * 16} {TYPED}",  # after the longest identifier
+    f"00B00000{TYPED}",  # no length
+    f"0082000010 {TYPED} 00000000000000000000",
+]
+
+
+@pytest.mark.parametrize("command", MISTYPED)
+def test_a_pin_where_none_belongs_is_masked(command):
+    raw = bytes.fromhex(command)
+    assert TYPED[2:] not in repr(Decoder(SPEC).command(raw)).replace(" ", "")
+    assert TYPED in Decoder(SPEC, show_secrets=True).command(raw).shown.replace(" ", "")
+    assert raw[:4].hex().upper() in Decoder(SPEC).command(raw).shown
+
+
+def test_what_only_selects_or_reads_is_shown_in_any_class():
+    for command in ("A0A40000026F07", "00CB3FFF035C015A", "00B2010400", "80F2400002 4F00"):
+        shown = Decoder(SPEC).command(bytes.fromhex(command)).shown
+        assert ("**" in shown) is command.startswith("80F2")  # declared, and without data
+    assert "A98765" in told(Decoder(SPEC), "00B0000003", "A987659000")[1].shown
+
+
+def test_keys_that_authenticate_answers_are_masked():
+    decoder = Decoder(SPEC)
+    assert told(decoder, "0088008102 0102", "DB08" * 8 + "9000")[1].shown == "**" * 16 + " 9000"
+    told(decoder, "A088000002 0102", "9F0C")
+    assert told(decoder, "A0C000000C", "AB" * 12 + "9000")[1].shown == "**" * 12 + " 9000"
+    assert told(decoder, "A0C000000C", "AB" * 12 + "9000")[1].shown == "AB" * 12 + " 9000"
+    assert told(Decoder(SPEC, show_secrets=True), "0088008102 0102", "DB089000")[1].shown == "DB08 9000"

@@ -9,8 +9,10 @@ from quirks import QUIRKS, planted
 
 from bsim.cli import main
 from bsim.lab import diff, learn
+from bsim.lab.cases import commands
 from bsim.lab.guard import EVERYTHING, Permit
 from bsim.lab.likeness import Latency, Like, Likeness, LikenessError, built_in, load, read, write
+from bsim.lab.shape import Shapes, equal_length
 from bsim.lab.subject import real, subject
 from bsim.profiles import personalisation, ram_card
 
@@ -59,6 +61,41 @@ def test_equal_cards_are_equal():
     assert compared(held(), held())[0] == []
     assert compared(subject("ram", Permit()), subject("ram", Permit()))[0] == []
     assert compared(held(permit=Permit()), subject("ram", Permit()))[0] == []
+
+
+def other_seed(length, *quirks):
+    words = {16: "abandon " * 11 + "about", 32: "abandon " * 23 + "art"}[length]
+    return real("card", Held(planted(ram_card(personalisation(mnemonic=words)), *quirks)), EVERYTHING)
+
+
+def test_the_length_of_a_mnemonic_is_no_difference():
+    found, pairs = compared(other_seed(16), other_seed(32))
+    assert found == []
+    sealed = [{len(run.exchanges[-1].data) for run in (pair.first, pair.second) if run.exchanges} for pair in pairs]
+    assert {61, 77} in sealed
+    assert "EXPORT_SEED" not in "\n".join(learn.learn("card", pairs).notes)
+
+
+def test_an_envelope_of_no_seed_is_a_difference():
+    command = commands()["EXPORT_SEED"]
+    lengths = 61, 65, 69, 73, 77
+    assert all(equal_length(command, bytes(61), bytes(length)) for length in lengths)
+    assert len({Shapes().of(command, bytes(5), bytes(length), 0x9000) for length in lengths}) == 1
+    assert not equal_length(command, bytes(61), bytes(62))
+    assert not equal_length(command, bytes(61), b"")
+    assert not equal_length(commands()["GET_CHALLENGE"], bytes(61), bytes(65))
+
+
+def test_what_was_not_compared_is_told(tmp_path, capsys):
+    scenario = tmp_path / "s.txt"
+    scenario.write_text("card blank\n> 00CA000002\n")
+    both = ["--on", str(tmp_path / "a.bsim"), "--on", "ram"]
+    assert main(["new", both[1]]) == 0
+    capsys.readouterr()
+    assert main(["diff", *both, "--only", "--scenario", str(scenario), "--rounds", "2"]) == 0
+    said = capsys.readouterr()
+    assert "1 cases" in said.err
+    assert said.out == "equal in 0 cases of 2 rounds\n  not compared, 2: needs a blank card\n"
 
 
 def test_time_is_compared_when_asked_for():

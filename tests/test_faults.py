@@ -7,6 +7,7 @@ import pytest
 from helpers import BPIN, DIGEST, ETHEREUM, derive, exchange, expect, new_card, select, send, sign, verified_card
 
 import bsim
+from bsim.cli import main
 from bsim.lab.fault_rules import ANY, Action, FaultError, Kind, Rule, parse, parse_file
 from bsim.lab.faults import Faults
 from bsim.ports import CardMute, CardRemoved
@@ -83,6 +84,11 @@ def test_the_examples_of_the_documentation_parse():
         ("answer 69", "69", "a status word"),
         ("answer 69x5", "69x5", "a status word"),
         ("delay 5", "5", "no time"),
+        ("delay 99999999999s", "99999999999s", "longer than an hour"),
+        ("delay 3600s±1ms", "3600s±1ms", "longer than an hour"),
+        (f"delay {'9' * 400}s late", "9", "longer than an hour"),
+        (f"nth {'9' * 5000} mute", "9", "no number from 1"),
+        (f"channel {'9' * 5000} mute", "9", "no channel"),
         ("corrupt 5", "5", "byte is wanted"),
         ("corrupt byte 5 late", "late", "never late"),
         ("set both byte 1 00", "both", "command or response is wanted"),
@@ -99,6 +105,19 @@ def test_mistakes_are_told_with_their_word(text, word, reason):
     assert shown == f"  {text}"
     pointed = text[mark.index("^") - 2 :]
     assert pointed.startswith(word) if word else not pointed
+
+
+def test_an_hour_is_the_longest_delay():
+    assert parse("delay 3600s").actions[0].seconds == 3600
+
+
+def test_the_verb_says_what_is_wrong_with_rules(tmp_path, capsys):
+    assert main(["apdu", "--faults", str(tmp_path / "none.txt"), VERSION]) == 2
+    said = capsys.readouterr().err
+    assert "none.txt: No such file" in said
+    assert "Errno" not in said
+    assert main(["apdu", "--fault", "delay 99999999999s", VERSION]) == 2
+    assert "longer than an hour" in capsys.readouterr().err
 
 
 def test_a_file_has_a_rule_a_line():

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import os
+import stat
 from datetime import UTC, datetime
 
 import pytest
@@ -26,11 +28,14 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from test_decode import MISTYPED, TYPED
 
 import bsim
+from bsim.cli import main
 from bsim.crypto.algorithm import Algorithm
 from bsim.handset import Handset, ScriptedUser
 from bsim.lab.record import Recorder, TraceWriter
+from bsim.lab.replay import ReplayCard
 from bsim.lab.trace import Dialogue, Exchange, Reset, Start, TraceError, fingerprint, fits, read, unmasked
 from bsim.ports import CardMute, CardRemoved
 from bsim.spec.decode import Decoder
@@ -240,6 +245,10 @@ def test_a_torn_last_line_is_told_and_gone_on_after(tmp_path):
         ("", "no header"),
         ("PK\x03\x04", "no header"),
         ('{"command": "00"}\n', "command: 'response'"),
+        ('{"bsimtrace": 1}\n', ":1: bsimtrace: 'when' is missing"),
+        ("[" * 100_000, ":1: nested too deeply"),
+        ("{start}\n" + "[" * 100_000, ":2: nested too deeply"),
+        ('{start}\n{"at": 0, "took": 0, "name": "A\\nB", "command": "00", "response": "9000"}\n', "no name"),
         ('{"bsimtrace": 2, "when": "", "target": "", "link": "", "spec": "", "bsim": ""}\n', "install a newer one"),
         ("{start}\n{broken\n{start}\n{{}}\n", "of a kind not known"),
         ("{start}\nbroken\n{reset}\n", ":2: not a line"),
@@ -281,3 +290,30 @@ def test_masks_fit_any_byte():
 def test_the_declarations_have_a_hash():
     assert fingerprint(SPEC) == fingerprint(SPEC)
     assert len(fingerprint(SPEC)) == hashlib.sha256().digest_size * 2
+
+
+def test_a_pin_where_none_belongs_is_not_recorded(tmp_path, capsys):
+    path = tmp_path / "run.bsimtrace"
+    with Recorder(bare_card(), path) as card:
+        answers = [card.transmit(bytes.fromhex(command)) for command in MISTYPED]
+    main(["apdu", *MISTYPED])
+    main(["apdu", "--raw", *MISTYPED])
+    main(["apdu", "--json", *MISTYPED])
+    main(["trace", "show", str(path)])
+    for told in (path.read_text(), capsys.readouterr().out):
+        assert TYPED not in told.replace(" ", "")
+        assert bytes.fromhex(TYPED).decode() not in told
+    for tolerant in (False, True):
+        replay = ReplayCard(path, tolerant=tolerant)
+        others = [bytes.fromhex(command.replace(TYPED, "393837363534")) for command in MISTYPED]
+        assert [replay.transmit(command) for command in others] == answers
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_trace_is_its_owners_alone(tmp_path):
+    path, before = tmp_path / "run.bsimtrace", os.umask(0)
+    try:
+        TraceWriter(path).close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

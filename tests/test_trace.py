@@ -14,7 +14,7 @@ from test_transcripts import test_transcript as play
 
 from bsim.cli import main
 from bsim.lab.gsmtap import pcap
-from bsim.lab.record import Recorder
+from bsim.lab.record import Recorder, TraceWriter
 from bsim.lab.rehearse import rehearse, transcript
 from bsim.lab.trace import TraceError, read
 
@@ -175,6 +175,13 @@ def test_show(session, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["link"] == "in-process"
     assert len(lines) == len(read(session).events)
+
+
+def test_show_writes_control_characters_out(tmp_path, capsys):
+    path = tmp_path / "x.bsimtrace"
+    TraceWriter(path, target="\x1b[2Jcard\x9b\u202e", link="l\r").close()
+    assert main(["trace", "show", str(path)]) == 0
+    assert r"on \x1b[2Jcard\x9b\u202e over l\r" in capsys.readouterr().out
 
 
 def test_show_tells_a_torn_line(session, capsys):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bsim.cli.common import keyring, note, print_json, reader_options
-from bsim.cli.examine import SAFETY, add_safety, permit, scenarios, write
+from bsim.cli.examine import SAFETY, add_safety, permit, scenarios, writable, write
 
 EXAMPLES = f"""\
 examples:
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from bsim.lab import conform, report, report_html
     from bsim.lab.subject import subject
 
+    writable(args.junit, args.html)
     given = scenarios(args)
     examined = subject(args.on, permit(args), keyring(args), reader_options(args), test=args.test_card)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import UsageError, keyring, note, parse_hex, print_json, reader_options
-from bsim.cli.examine import SAFETY, add_safety, permit, scenarios, write
+from bsim.cli.examine import SAFETY, add_safety, permit, scenarios, writable, write
 
 if TYPE_CHECKING:
     from bsim.lab.cases import Case
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.on) != 2 or args.rounds < 1:
         raise UsageError("two cards are compared: --on A --on B, and --rounds is 1 or more")
+    writable(args.learn)
     given = [*scenarios(args), *_apdus(args.apdu)]
     twins: list[Subject] = []
     try:
@@ -78,17 +79,25 @@ def _tell(cases: "list[Case]", twins: "list[Subject]") -> None:
 
 
 def _report(args: argparse.Namespace, found: "list[Difference]", pairs: "list[Pair]") -> None:
-    compared = sum(not (pair.first.skipped or pair.second.skipped) for pair in pairs)
+    from bsim.lab.diff import left_out
+
+    left = left_out(pairs)
+    compared = len(pairs) - left.total()
     if args.json:
         differing = [asdict(one) for one in found]
-        print_json({"cards": args.on, "equal": not found, "compared": compared, "differences": differing})
+        print_json(
+            {"cards": args.on, "equal": not found, "compared": compared, "not_compared": left, "differences": differing}
+        )
         return
     for one in found:
         print(f"{one.what}: {one.command}: {one.title}")
         if one.sent:
             print(f"    > {one.sent}")
         print(f"    < {args.on[0]}: {one.first or 'no data'}\n    < {args.on[1]}: {one.second or 'no data'}")
-    print(f"{len(found)} differences in {compared} cases" if found else f"equal in {compared} cases")
+    cases = f"{compared} cases" + (f" of {args.rounds} rounds" if args.rounds > 1 else "")
+    print(f"{len(found)} differences in {cases}" if found else f"equal in {cases}")
+    for words, count in left.most_common():
+        print(f"  not compared, {count}: {words}")
 
 
 def _apdus(given: list[str]) -> "list[Transcript]":

@@ -1,6 +1,7 @@
 """What `bsim conform` and `bsim diff` share: what they may do to a real card, and the scenarios they are given."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,19 @@ def scenarios(args: argparse.Namespace) -> "list[Transcript]":
         return [read(path) for path in args.scenario]
     except TranscriptError as fault:
         raise UsageError(f"--scenario {fault}") from fault
+
+
+def writable(*paths: Path | None) -> None:
+    """Say before anything is sent that a report could not be written."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError(f"{path}: this is a folder")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise UsageError(f"{path}: this may not be written")
 
 
 def write(path: Path | None, text: str) -> None:

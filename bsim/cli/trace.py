@@ -87,7 +87,9 @@ def _exchange(event: "Exchange", decoder: "Decoder", style: Style) -> str:
     command = decoder.command(unmasked(event.command))
     time = style.dim(f"{event.at:.6f} s, took {event.took * 1000:.3f} ms")
     if event.lost:
-        return f"{time}\n{style.bold(event.name or '?')}\n  > {command.shown}\n  {style.bad(event.lost)}"
+        return (
+            f"{time}\n{style.bold(_plain(event.name) or '?')}\n  > {command.shown}\n  {style.bad(_plain(event.lost))}"
+        )
     answer = decoder.response(command, unmasked(event.response))
     return "\n".join((time, *exchange(command, answer, style)))
 
@@ -106,7 +108,7 @@ def _exchange_json(event: "Exchange", decoder: "Decoder") -> dict[str, object]:
 def _dialogue(event: "Dialogue", as_json: bool) -> "str | dict[str, object]":
     if as_json:
         return {"at": event.at, "phone": event.text, "asked": event.asked, "result": event.result}
-    return f"{event.at:.6f} s\n[phone] {event.text} ({event.asked}: {event.result})"
+    return f"{event.at:.6f} s\n[phone] {_plain(event.text)} ({_plain(event.asked)}: {_plain(event.result)})"
 
 
 def _reset(event: "Reset", as_json: bool) -> "str | dict[str, object]":
@@ -118,7 +120,12 @@ def _reset(event: "Reset", as_json: bool) -> "str | dict[str, object]":
 def _start(event: "Start", as_json: bool) -> "str | dict[str, object]":
     if as_json:
         return {"recorded": event.when, "target": event.target, "link": event.link, "spec": event.spec}
-    return f"recorded {event.when} on {event.target or 'a card'} over {event.link}"
+    return f"recorded {_plain(event.when)} on {_plain(event.target) or 'a card'} over {_plain(event.link)}"
+
+
+def _plain(text: str) -> str:
+    """A trace's own words, control characters written out: a file from elsewhere does not steer the terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _gsmtap(trace: "Trace", _: argparse.Namespace) -> bytes:

@@ -112,5 +112,7 @@ def _rules(texts: list[str], file: Path | None) -> "tuple[Rule, ...]":
         return (*from_file, *map(parse, texts))
     except FaultError as fault:
         raise UsageError(f"fault rule: {fault}") from fault
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageError(f"--faults: {fault}") from fault
+    except OSError as fault:
+        raise UsageError(f"--faults {file}: {fault.strerror}") from fault
+    except UnicodeDecodeError as fault:
+        raise UsageError(f"--faults {file}: this is no text in UTF-8") from fault

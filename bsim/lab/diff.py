@@ -1,7 +1,7 @@
 """The twin test: the same script to two cards, and what they answer differently where they should not."""
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,7 +13,7 @@ from bsim.lab.conform import built_in
 from bsim.lab.guard import ORDER, declared
 from bsim.lab.refusals import refusals
 from bsim.lab.runner import Exchange, Run, reason, run
-from bsim.lab.shape import ShapeError, Shapes, fixed_length
+from bsim.lab.shape import ShapeError, Shapes, equal_length
 from bsim.lab.subject import Subject, common
 from bsim.lab.transcript import Transcript
 from bsim.spec import Command, spec
@@ -84,6 +84,11 @@ def differences(pairs: Iterable[Pair]) -> list[Difference]:
     return list(found.values())
 
 
+def left_out(pairs: Iterable[Pair]) -> Counter[str]:
+    """Count the pairs that could not be compared, by why."""
+    return Counter(words for pair in pairs if (words := pair.first.skipped or pair.second.skipped))
+
+
 def timing(pairs: Iterable[Pair], ratio: float = TIME_RATIO) -> Iterator[Difference]:
     """Answer the commands whose median time differs by more than a ratio."""
     times: tuple[defaultdict[str, list[float]], ...] = (defaultdict(list), defaultdict(list))
@@ -137,7 +142,7 @@ def _exchange(
     if one.sw != other.sw:
         what = "order of checks" if case.kind is Kind.ORDER and not one.step.setup else "status word"
         return what, _outcome(one), _outcome(other)
-    if fixed_length(command) and len(one.data) != len(other.data):
+    if not equal_length(command, one.data, other.data):
         return "length", f"{len(one.data)} bytes", f"{len(other.data)} bytes"
     if told[0] != told[1]:
         return ("TLV shape" if _is_tlv(one.data) or _is_tlv(other.data) else "data"), told[0], told[1]

@@ -15,6 +15,9 @@ from bsim.spec.decode import Decoder
 ANY: Final = 0
 """The position of a byte that is drawn anew each time."""
 _NAMES: Final = frozenset(name for applet in spec().applets.values() for name in applet.commands)
+LONGEST: Final = 3600.0
+"""The most seconds a delay may last, its spread added."""
+_DIGITS: Final = 9  # of a count
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s)(?:(?:±|\+-)(\d+(?:\.\d+)?)(ms|s)?)?")
 
 
@@ -137,8 +140,8 @@ class _Parser:
 
     def count(self) -> int:
         word = self._take("a number from 1")
-        if not (word.isascii() and word.isdigit() and int(word)):
-            raise self._fault(f"{word!r} is no number from 1", -1)
+        if not (word.isascii() and word.isdigit() and len(word) <= _DIGITS and int(word)):
+            raise self._fault(f"{word!r} is no number from 1, with {_DIGITS} digits at most", -1)
         return int(word)
 
     def apdus(self) -> int:
@@ -154,7 +157,7 @@ class _Parser:
 
     def channel(self) -> int:
         word = self._take("a channel, 0 to 19")
-        if not (word.isascii() and word.isdigit() and int(word) < 20):
+        if not (word.isascii() and word.isdigit() and len(word) <= _DIGITS and int(word) < 20):
             raise self._fault(f"{word!r} is no channel, 0 to 19", -1)
         return int(word)
 
@@ -177,7 +180,10 @@ class _Parser:
             raise self._fault(f"{word!r} is no time, as in 800ms, 1.5s or 800ms±200", -1)
         amount, unit, spread, spread_unit = match.groups()
         seconds = float(amount) * _UNITS[unit]
-        return Action(Kind.DELAY, seconds=seconds, spread=float(spread or 0) * _UNITS[spread_unit or unit])
+        around = float(spread or 0) * _UNITS[spread_unit or unit]
+        if seconds + around > LONGEST:
+            raise self._fault(f"{word!r} is longer than an hour", -1)
+        return Action(Kind.DELAY, seconds=seconds, spread=around)
 
     def answer(self) -> Action:
         return Action(Kind.ANSWER, data=self.hex(2, "a response in hex: a status word, or data and a status word"))

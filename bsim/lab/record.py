@@ -1,9 +1,10 @@
-"""Recording: a wrapper that writes what goes between an app and a card to a trace. No secret reaches the disk.
+"""Recording: a wrapper that writes what goes between an app and a card to a trace, secrets masked.
 
 What is redacted is what `bsim.spec.decode` masks, by its knowledge of the commands; there is no second masking here.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -51,7 +52,7 @@ class TraceWriter:
         path = Path(path)
         torn = _check(path)
         try:
-            self._file = path.open("ab", buffering=0)
+            self._file = open(path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - kept open until `close`
         except OSError as fault:
             raise TraceError(f"{path}: {fault.strerror or fault}") from fault
         if torn:
@@ -146,6 +147,11 @@ class _RecordedUser:
             respond(reply, after)
 
         self._user.asked(command, recorded)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that, if it is new, is its owner's alone."""
+    return os.open(path, flags, 0o600)
 
 
 def _digits(shown: str) -> str:

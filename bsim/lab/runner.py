@@ -14,7 +14,7 @@ from bsim.lab.pcsc import ReaderError
 from bsim.lab.shape import ciphertext, is_sealed
 from bsim.lab.subject import Subject
 from bsim.lab.t0_client import ProtocolError
-from bsim.lab.transcript import Step, Variables
+from bsim.lab.transcript import Step, TranscriptError, Variables
 from bsim.ports import Card
 
 _NONE: Final = "none"
@@ -100,7 +100,11 @@ def _converse(case: Case, card: Card, found: Run) -> None:
         if step.command is None:
             card.reset()
             continue
-        raw = step.encode(variables)
+        try:
+            raw = step.encode(variables)
+        except TranscriptError as fault:  # it needs what an earlier answer did not have
+            found.exchanges.append(Exchange(step, b"", None, fault.words, f"was not sent: {fault.words}", 0.0))
+            return
         exchange = _exchange(step, raw, card.transmit, variables)
         found.exchanges.append(exchange)
         if exchange.response is None:
@@ -114,7 +118,10 @@ def _exchange(step: Step, raw: bytes, transmit: Callable[[bytes], bytes], variab
     except (ReaderError, ProtocolError) as fault:
         return Exchange(step, raw, None, str(fault), f"no answer: {fault}", time.perf_counter() - begin)
     seconds = time.perf_counter() - begin
-    wrong = step.difference(response, variables)
+    try:
+        wrong = step.difference(response, variables)
+    except TranscriptError as fault:
+        wrong = fault.words
     if wrong and len(response) > 2 and is_sealed(raw):
         wrong = f"answered {ciphertext(response[:-2])} and {response[-2:].hex().upper()}"
     return Exchange(step, raw, response, "", wrong, seconds)

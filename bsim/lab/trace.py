@@ -151,27 +151,31 @@ def _check_torn(path: str, lines: list[bytes]) -> None:
     """A torn line is the last of all, or the last before a header: anywhere else the file is damaged."""
     written = [(number, line) for number, line in enumerate(lines, 1) if line]
     for (number, line), (_, after) in pairwise(written):
-        if _parsed(line) is None and b'"bsimtrace"' not in after:
+        if _parsed(f"{path}:{number}", line) is None and b'"bsimtrace"' not in after:
             raise TraceError(f"{path}:{number}: not a line of a trace")
 
 
-def _parsed(line: bytes) -> dict[str, object] | None:
+def _parsed(where: str, line: bytes) -> dict[str, object] | None:
     try:
         value = json.loads(line)
+    except RecursionError:
+        raise TraceError(f"{where}: nested too deeply for a line of a trace") from None
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
 
 def _event(where: str, number: int, line: bytes, *, complete: bool) -> Event | None:
-    value = _parsed(line)
+    value = _parsed(where, line)
     if value is None:
         return None
     for key, read_one in _READERS.items():
         if key in value:
             try:
                 return read_one(number, value)
-            except (KeyError, ValueError, TypeError) as fault:
+            except KeyError as fault:
+                raise TraceError(f"{where}: {key}: {fault} is missing") from fault
+            except (ValueError, TypeError) as fault:
                 raise TraceError(f"{where}: {key}: {fault}") from fault
     if not complete:
         return None
@@ -197,7 +201,10 @@ def _exchange(number: int, value: Mapping[str, object]) -> Exchange:
     lost = _text(value, "lost") if "lost" in value else ""
     response = "" if lost else _hex(value, "response")
     times = _seconds(value, "at"), _seconds(value, "took")
-    return Exchange(number, *times, _text(value, "name"), _hex(value, "command"), response, lost)
+    name = _text(value, "name")
+    if not name.isprintable():  # exports write it into comments
+        raise ValueError(f"{name[:20]!r} is no name of a command")
+    return Exchange(number, *times, name, _hex(value, "command"), response, lost)
 
 
 def _dialogue(number: int, value: Mapping[str, object]) -> Dialogue:

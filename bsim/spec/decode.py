@@ -1,7 +1,7 @@
 """From bytes back to names, by the declaration: what a command says, what its response says. Pure.
 
-What may hold a secret is masked unless it is asked for: a declared secret field, and all the data of a command that
-could be one with such a field but does not keep to its declaration.
+What may hold a secret is masked unless it is asked for: a declared secret field, all the data of a declared command
+that do not keep to its declaration, and all the data of one that is not declared, unless it only reads or selects.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,17 @@ from bsim.sw import SW, SwError, describe
 MASK: Final = "**"
 _HIDDEN: Final = "secret"
 _CARD: Final = "uicc"
+_HEADER: Final = 4
 _NOTHING: Final = "master file"
 Span: TypeAlias = tuple[Field, int, int]
 _GOES_ON: Final = frozenset({0x61, 0x91, 0x9F})
 _RESPONSE_WAITS: Final = frozenset({0x61, 0x6C, 0x9F})
-_GET_RESPONSE: Final = "GET_RESPONSE"
+_GET_RESPONSE: Final = 0xC0
+# Instructions whose data are names of what to select or to read, in any class: SELECT, READ BINARY, READ RECORD,
+# GET RESPONSE, GET DATA (two), STATUS. ISO/IEC 7816-4 table 5; ETSI TS 102 221 10.1.2.
+_READING: Final = frozenset({0xA4, 0xB0, 0xB2, 0xC0, 0xCA, 0xCB, 0xF2})
+# GENERAL AUTHENTICATE and AUTHENTICATE (RUN GSM ALGORITHM in class A0): session keys are in what they answer.
+_KEYS_IN_RESPONSE: Final = frozenset({0x86, 0x87, 0x88, 0x89})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Decoded:
     channel: int
     fields: tuple[Part, ...]
     command: Command | None
+    ins: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class Decoder:
 
     def command(self, raw: bytes) -> Decoded:
         """Name a command APDU and its fields."""
-        if len(raw) < 4:
+        if len(raw) < _HEADER:
             return Decoded(spaced(raw), "", "not a command: it has less than four bytes", 0, (), None)
         cla = CLAS[raw[0]]
         command = self._find(raw, cla.base)
@@ -82,7 +89,7 @@ class Decoder:
         shown = spaced(raw, start, end, masked)
         data = tuple(_fields(raw, spans, masked)) if spans is not None else _rest(raw, start, end, masked)
         parts = (*_parameters(command, raw), *data)
-        return Decoded(shown, command.name, command.title, cla.channel, parts, command)
+        return Decoded(shown, command.name, command.title, cla.channel, parts, command, raw[1])
 
     def response(self, decoded: Decoded, raw: bytes) -> Answer:
         """Name the response to a command, and take note of what it changes for the next."""
@@ -111,18 +118,20 @@ class Decoder:
         return None
 
     def _unknown(self, raw: bytes, channel: int, start: int) -> Decoded:
-        # A mistyped class must not put the BPIN on the screen.
-        hide = not self._show and raw[1] in self._secret_ins
-        masked = frozenset(range(start, len(raw)) if hide else ())
-        return Decoded(spaced(raw, start, len(raw), masked), "", "no command declared here", channel, (), None)
+        # A mistyped class or instruction must not put the BPIN on the screen, nor data without a length of their own.
+        reads = raw[1] in _READING and raw[1] not in self._secret_ins and start > _HEADER
+        masked = frozenset(() if self._show or reads else range(start, len(raw)))
+        return Decoded(spaced(raw, start, len(raw), masked), "", "no command declared here", channel, (), None, raw[1])
 
     def _masked(
         self, fields: Iterable[Field], spans: Sequence[Span] | None, data: range, tail: range
     ) -> frozenset[int]:
-        if self._show or not self._any_secret(fields):
+        if self._show:
             return frozenset()
         if spans is None:
             return frozenset(data)
+        if not self._any_secret(fields):
+            return frozenset()
         return frozenset(tail).union(*(range(start, end) for field, start, end in spans if self._any_secret((field,))))
 
     def _any_secret(self, fields: Iterable[Field]) -> bool:
@@ -131,10 +140,11 @@ class Decoder:
     def _response_masked(self, decoded: Decoded, sw: int) -> bool:
         """Whether response data are secret: by their declaration, or as the rest of such, fetched with GET RESPONSE."""
         command, channel = decoded.command, decoded.channel
-        if self._show or command is None:
+        if self._show:
             return False
-        rest = command.name == _GET_RESPONSE and channel in self._hidden_rest
-        masked = rest or self._any_secret(command.response)
+        rest = decoded.ins == _GET_RESPONSE and channel in self._hidden_rest
+        own = decoded.ins in _KEYS_IN_RESPONSE if command is None else self._any_secret(command.response)
+        masked = rest or own
         # With T=0 the data are still to come: 61xx is followed by GET RESPONSE on the same channel.
         (self._hidden_rest.add if masked and sw >> 8 in _RESPONSE_WAITS else self._hidden_rest.discard)(channel)
         return masked
@@ -186,7 +196,7 @@ def _data_range(raw: bytes) -> tuple[int, int]:
         start, end, _ = body(raw)
     except SwError:
         # The fifth byte is no length that fits; where the length was left out it is the first of the data.
-        return 4, len(raw)
+        return _HEADER, len(raw)
     return start, end
 
 
