@@ -4,7 +4,6 @@ A card that was taken out or reset by another is told of once, at the exchange t
 `transmit` connects anew. What the card was told before is gone then, as after any reset.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ __all__ = ["MuteCardError", "NoCardError", "Protocol", "ReaderCard", "ReaderErro
 T = TypeVar("T")
 # ISO/IEC 7816-3 lets a T=0 card ask for more time as often as it likes; a minute is more than any command here needs.
 _PATIENCE: Final = 60.0
-_PAUSE: Final = 0.1
-_LOOKS: Final = 10
 
 
 class Protocol(StrEnum):
@@ -67,15 +64,6 @@ class ReaderCard:
     def reset(self) -> bytes:
         """Take the power away and give it back; answers the ATR."""
         self._ready()
-        try:
-            return self._power_cycle()
-        except NoCardError:
-            # pcscd looks for cards all the time, and may look while this one has no power: it is gone for a moment.
-            if not self._back():
-                raise
-            return self._power_cycle()
-
-    def _power_cycle(self) -> bytes:
         scard = pcsc.scard()
         result, self._protocol = self._watched(
             lambda: scard.SCardReconnect(self._handle, self._share, self._protocols, scard.SCARD_UNPOWER_CARD)
@@ -141,17 +129,6 @@ class ReaderCard:
             self._establish()
         if self._handle is None:
             self._connect()
-
-    def _back(self) -> bool:
-        """Whether the card is there again within a second."""
-        for _ in range(_LOOKS):
-            try:
-                self._ready()
-            except NoCardError:
-                time.sleep(_PAUSE)
-            else:
-                return True
-        return False
 
     def _establish(self) -> None:
         if self._options.timeout is None:
