@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import Slot
 
 from bsim.fleet import Fleet
 from bsim.fleet.accounts import accounts
@@ -35,6 +36,10 @@ def test_each_slot_holds_the_next_card_of_the_fleet(pcscd):
         finally:
             served.terminate()
         assert served.wait() == 0
+    for reader in pcscd.readers:  # the next test must not meet these cards
+        slot = Slot(reader)
+        slot.wait(present=False)
+        slot.close()
     with Fleet(SEED, 2) as fleet:
         wanted = [row.address for row in accounts(fleet)]
     assert [[account["address"] for account in rows] for rows in found] == [[address] for address in wanted]
