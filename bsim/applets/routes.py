@@ -45,22 +45,24 @@ class Routes(dict[bytes, Route]):
 
     def __init__(self, *tables: Mapping[str, tuple[Command, Route]]) -> None:
         super().__init__()
-        self._instructions: dict[tuple[int, int], tuple[Command, Route]] = {}
+        self._instructions: dict[tuple[int, int], list[tuple[Command, Route]]] = {}
         for command, route in (pair for table in tables for pair in table.values()):
             for cla in command.cla:
-                self._instructions[cla, command.ins] = command, route
+                self._instructions.setdefault((cla, command.ins), []).append((command, route))
         self._classes = {cla for cla, _ in self._instructions}
 
     def __missing__(self, header: bytes) -> Route:
         cla = CLAS[header[0]]
         if cla.base not in self._classes:
             return self._refuse_class(cla)
-        command, route = self._instructions.get((cla.base, header[1]), (None, None))
-        if command is None or route is None:
+        # Commands may share an instruction and differ in P1 and P2, as those of GET DATA and of STATUS do.
+        sharing = self._instructions.get((cla.base, header[1]))
+        if sharing is None:
             return _REFUSE[SW.INS_NOT_SUPPORTED]
+        command, route = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
         if cla.chaining and not command.chaining:
             return _REFUSE[SW.CHAINING_NOT_SUPPORTED]
-        if header[2] not in command.p1.legal or header[3] not in command.p2.legal:
+        if not command.takes(header):
             return _REFUSE[SW.WRONG_P1_P2]
         if cla.chaining:
             return _Chain(self, header, route).append

@@ -45,6 +45,10 @@ class Platform(Protocol):
         """Close a logical channel; SwError 6881 if it is not open, 6A86 for the basic channel."""
         ...
 
+    def put_out(self) -> None:
+        """End every session of an applet that cannot be selected any more; its channel has the master file again."""
+        ...
+
 
 class Session:
     """What one applet remembers on one logical channel, until the channel closes or the card is reset."""
@@ -73,6 +77,11 @@ class Applet(Protocol):
     @property
     def aids(self) -> tuple[bytes, ...]:
         """5-16 bytes each."""
+        ...
+
+    @property
+    def selectable(self) -> bool:
+        """Whether SELECT finds it."""
         ...
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bsim.applets.bpin import Dialogue
+from bsim.applets.issuer import IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Session
@@ -32,17 +33,30 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "keys", "rules")
+    __slots__ = ("_in_use", "_terminated", "aids", "cell", "issuer", "keys", "rules")
 
     def __init__(
-        self, aids: tuple[bytes, ...], routes: WalletRoutes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
+        self,
+        aids: tuple[bytes, ...],
+        routes: WalletRoutes,
+        *,
+        issuer: Cell[IssuerState],
+        cell: Cell[WalletState],
+        keys: Keys,
+        rules: WalletRules,
     ) -> None:
         self.aids: Final = aids
+        self.issuer: Final = issuer
         self._in_use: Final = routes.in_use
         self._terminated: Final = routes.terminated
         self.cell: Final = cell
         self.keys: Final = keys
         self.rules: Final = rules
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the issuer domain has it installed, and neither it nor the card is locked."""
+        return self.issuer.value.selectable(self.aids[0])
 
     @property
     def routes(self) -> Routes:

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import issuer, signing, wallet
+from bsim.applets import globalplatform, issuer, signing, wallet
 from bsim.applets.base import Binding
 from bsim.applets.routes import Routes
 from bsim.applets.session import Applet, Platform, Session
@@ -134,13 +134,15 @@ STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Ro
 WALLET_ROUTES: Final = WalletRoutes(
     Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS), Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED)
 )
-ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+STRICT_ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, globalplatform.COMMANDS)
 
 
 class _MasterFile:
     """What is selected where no application is."""
 
     aids: tuple[bytes, ...] = ()
+    selectable: Final = True
     routes: Final = Routes(COMMANDS)
 
     def session(self, card: Platform, channel: int) -> Session:

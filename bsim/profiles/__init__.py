@@ -11,15 +11,17 @@ from bsim.applets import issuer, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.registry import Application
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import ISSUER_ROUTES, STRICT_WALLET_ROUTES, WALLET_ROUTES
+from bsim.card.commands import ISSUER_ROUTES, STRICT_ISSUER_ROUTES, STRICT_WALLET_ROUTES, WALLET_ROUTES
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
+from bsim.profiles.life import emptied
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
 from bsim.store import Memory, RamStore, StoreError
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 _PROFILE_RECORD: Final = "card.profile"
+# The package the wallet applet would have come in; nothing tells the real one's name.
+_WALLET_LOAD_FILE: Final = bytes.fromhex("A000000533C000FF8600000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +162,19 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
-    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
+    registry = memory.cell(issuer.LAYOUT)
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
-    wallet = WalletApplet(applets["wallet"].aids, routes, cell, keys, profile.rules)
+    extended = profile.rules.extended
+    routes = WALLET_ROUTES if extended else STRICT_WALLET_ROUTES
+    wallet = WalletApplet(applets["wallet"].aids, routes, issuer=registry, cell=cell, keys=keys, rules=profile.rules)
+
+    def erase() -> None:
+        keys.wipe()
+        cell.put(emptied(cell.value))
+
+    managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
+    issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
+    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, registry, managed)
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 

@@ -108,13 +108,12 @@ class Decoder:
         """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
         applets = self._spec.applets
         selected = self._selected.get(CLAS[raw[0]].channel, "")
-        for name in dict.fromkeys((_CARD, selected, *applets)):
-            if name not in applets:
-                continue
-            found = [c for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
-            exact = [c for c in found if raw[2] in c.p1.legal and raw[3] in c.p2.legal]
+        names = [name for name in dict.fromkeys((_CARD, selected, *applets)) if name in applets]
+        # Of the first two, the card and what is selected, one may have the instruction and the other P1 and P2 as well.
+        for near in (names[:2], names[2:]):
+            found = [c for name in near for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
             if found:
-                return (exact or found)[0]
+                return next((c for c in found if c.takes(raw)), found[0])
         return None
 
     def _unknown(self, raw: bytes, channel: int, start: int) -> Decoded:

@@ -121,6 +121,10 @@ class Command:
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
 
+    def takes(self, header: bytes) -> bool:
+        """Whether P1 and P2 of a header (4 bytes) are this command's."""
+        return header[2] in self.p1.legal and header[3] in self.p2.legal
+
     @property
     def le_asked(self) -> bool:
         """Whether the handler takes Le and judges it itself."""
