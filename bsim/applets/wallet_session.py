@@ -13,8 +13,9 @@ from bsim.store import Cell
 
 @dataclass(frozen=True, slots=True)
 class WalletRules:
-    """Where profiles differ."""
+    """Where profiles differ. `extended` cards answer what applet_spec adds to the real card's commands."""
 
+    extended: bool = True
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False

@@ -1,9 +1,11 @@
 """What is being signed: one module a family, each decode, digest, address; and the table of coin types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from bsim.chains import conflux, evm, solana
+from bsim.chains.family import Family
 from bsim.crypto.algorithm import Algorithm
 
 
@@ -22,6 +24,13 @@ COINS: Final[dict[int, Coin]] = {
     501: Coin("Solana", Algorithm.ED25519, solana.address),
     503: Coin("Conflux", Algorithm.SECP256K1, conflux.address),
 }
+
+
+_SECP256K1: Final = frozenset({Algorithm.SECP256K1})
+
+_TABLE: Final = (Family(0x01, "evm", "Ethereum and its kin", _SECP256K1, evm.Transaction.decode),)
+FAMILIES: Final[Mapping[int, Family]] = MappingProxyType({family.code: family for family in _TABLE})
+"""What a card can be given to sign, by the code that SIGN TRANSACTION names it with."""
 
 
 def coin_name(coin_type: int) -> str:

@@ -53,14 +53,15 @@ class Case:
         return f"{self.command}: {self.title}" if self.command else self.title
 
 
-def commands() -> dict[str, Command]:
-    """Every declared command by name."""
-    return {name: command for applet in spec().applets.values() for name, command in applet.commands.items()}
+def commands(*, extended: bool = True) -> dict[str, Command]:
+    """Every declared command by name; without `extended`, those of the real card."""
+    every = (pair for applet in spec().applets.values() for pair in applet.commands.items())
+    return {name: command for name, command in every if extended or not command.extension}
 
 
-def examples(*, exact: bool, slots: Sequence[Slot] = ()) -> Iterator[Case]:
+def examples(*, exact: bool, slots: Sequence[Slot] = (), extended: bool = True) -> Iterator[Case]:
     """Every example with what must come before it. Without `exact`, keys in `slots` stand for those it would derive."""
-    for name, command in commands().items():
+    for name, command in commands(extended=extended).items():
         for example in command.examples:
             before = [example_of(reference)[1] for reference in chain(example)]
             if not exact:
