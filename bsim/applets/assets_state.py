@@ -28,19 +28,34 @@ class AssetsState:
 
 def encode_contact(name: str, address: str) -> bytes:
     """Write a contact: E2 { 80 name | 81 address }, both UTF-8."""
-    return tlv.encode(CONTACT_TAG, tlv.encode(_NAME, name.encode()) + tlv.encode(_ADDRESS, address.encode()))
+    return tlv.encode(CONTACT_TAG, encode_new_contact(name, address))
+
+
+def encode_new_contact(name: str, address: str) -> bytes:
+    """Write a contact as CONTACTS takes it: 80 name | 81 address."""
+    return tlv.encode(_NAME, name.encode()) + tlv.encode(_ADDRESS, address.encode())
+
+
+def parse_contact(value: bytes) -> tuple[str, str]:
+    """Read a contact without the E2 around it: name and address; ValueError if it is none."""
+    try:
+        fields = tlv.parse(value)
+    except tlv.TlvError as fault:
+        raise ValueError("not a contact") from fault
+    if [field.tag for field in fields] != [_NAME, _ADDRESS]:
+        raise ValueError("not a contact")
+    return fields[0].value.decode(), fields[1].value.decode()
 
 
 def parse_contacts(stream: bytes) -> Iterator[tuple[str, str]]:
     """Read contacts one after the other; ValueError if they are none."""
     try:
-        for one in tlv.parse(stream):
-            fields = {field.tag: field.value for field in tlv.parse(one.value)}
-            if one.tag != CONTACT_TAG or fields.keys() != {_NAME, _ADDRESS}:
-                raise ValueError("not a contact")
-            yield fields[_NAME].decode(), fields[_ADDRESS].decode()
+        objects = tlv.parse(stream)
     except tlv.TlvError as fault:
-        raise ValueError("not a contact") from fault
+        raise ValueError("not contacts") from fault
+    if any(one.tag != CONTACT_TAG for one in objects):
+        raise ValueError("not contacts")
+    return (parse_contact(one.value) for one in objects)
 
 
 def _encode_contacts(contacts: tuple[tuple[str, str], ...]) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bsim.applets.session import Response
-from bsim.sw import SW
+from bsim.sw import SW, SwError
 
 SEGMENT: Final = 256
 
@@ -21,7 +21,7 @@ class Pages:
         self._at = 0
 
     def next(self) -> bytes | Response:
-        """Answer the next segment: 256 bytes and 6300 where more follow, else the last of at most 256 bytes."""
+        """Answer the next segment: 256 bytes and 6300 where more follow, else the last, of at most 256 bytes."""
         begin, end = self._at, self._at + SEGMENT
         if len(self._buffer) <= end:
             self._fill()
@@ -29,11 +29,6 @@ class Pages:
         self._at = end
         segment = self._buffer[begin:end]
         return Response(segment, SW.MORE_DATA) if len(self._buffer) > end else segment
-
-    @property
-    def done(self) -> bool:
-        """Whether the last segment was handed out."""
-        return self._at >= len(self._buffer) and self._at > 0
 
     def _fill(self) -> None:
         """Read on until there is more than a segment, or nothing more to read."""
@@ -46,3 +41,20 @@ class Pages:
                 break
         self._buffer = b"".join(parts)
         self._at = 0
+
+
+def first(paged: dict[str, Pages], command: str, stream: Iterable[bytes]) -> bytes | Response:
+    """Begin a stream that a command pages through, and answer its first segment."""
+    paged[command] = Pages(stream)
+    return following(paged, command)
+
+
+def following(paged: dict[str, Pages], command: str) -> bytes | Response:
+    """Answer a command's next segment; SwError 6985 if none is left."""
+    pages = paged.get(command)
+    if pages is None:
+        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "no segment is left")
+    segment = pages.next()
+    if type(segment) is bytes:
+        del paged[command]
+    return segment

@@ -216,9 +216,9 @@ def identity(encoded: bytes) -> bytes:
     return encoded[body + 6 : stop]
 
 
-def of_slot(identity: bytes, slot: int) -> bool:
-    """Whether an identity is of this slot."""
-    return identity[2] == slot
+def of_slot(identity: bytes, slot: bytes) -> bool:
+    """Whether an identity is of this slot (1 byte)."""
+    return identity[2:3] == slot
 
 
 def of_chain(identity: bytes, chain: bytes) -> bool:
