@@ -1,4 +1,7 @@
-"""Content management: which applications there are, and what becomes of them. GlobalPlatform 2.3.1, 11.2, 11.4, 11.5, 11.10."""
+"""Content management: which applications there are, and what becomes of them.
+
+GlobalPlatform Card Specification 2.3.1, 11.2, 11.4, 11.5, 11.10.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,8 +9,8 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
+from bsim.applets.installed import LOCKED, STEPS, Application, ApplicationState, CardState
 from bsim.applets.issuer import IssuerSession, issuer
-from bsim.applets.registry import LOCKED, STEPS, Application, ApplicationState, CardState
 from bsim.sw import SW, SwError
 from bsim.tlv import TlvError
 
@@ -200,4 +203,3 @@ def _put(ctx: IssuerSession, application: Application, life: int) -> None:
     states = others if life == ApplicationState.SELECTABLE else {**others, application.aid: life}
     ctx.cell.put(replace(state, applications=states))
     ctx.card.put_out()
-

@@ -1,4 +1,4 @@
-"""What the issuer domain tells of its card: data objects and the registry's entries. GlobalPlatform 2.3.1, 11.3, 11.4."""
+"""What the issuer domain tells of its card: its data objects. GlobalPlatform Card Specification 2.3.1, 11.3, H."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -5,16 +5,18 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import applications, content
+from bsim.applets import (
+    applications,  # noqa: F401 - binds its handlers
+    content,
+)
+from bsim.applets.installed import CardState
 from bsim.applets.issuer import IssuerSession, IssuerState, issuer
 from bsim.applets.key_sets import SECRET_PARTS, KeySet, KeyType, acceptable
-from bsim.applets.registry import CardState
 from bsim.crypto.scp import Channel, Keys, scp02, scp03
 from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
 
 _DIVERSIFICATION: Final = bytes(10)
 _DEFAULT_VERSION: Final = 0x01
-_CONFIRMATION: Final = b"\0"  # no receipt follows. GlobalPlatform 2.3.1, 11.2.3.1
 
 
 class Object(IntEnum):

@@ -6,10 +6,10 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import key_sets, registry
+from bsim.applets import installed, key_sets
 from bsim.applets.base import Binding
+from bsim.applets.installed import LOCKED, Application, ApplicationState, CardState
 from bsim.applets.key_sets import SHIPPED, KeySet
-from bsim.applets.registry import LOCKED, Application, ApplicationState, CardState
 from bsim.applets.routes import Routes
 from bsim.applets.secure import SecureSession
 from bsim.applets.session import Platform
@@ -80,7 +80,7 @@ LAYOUT: Final = Layout(
         "card_state": (lambda state: bytes((state,)), lambda encoded: CardState(encoded[0])),
         "key_sets": (key_sets.encode, key_sets.decode),
         "counters": (_encode_counters, _decode_counters),
-        "applications": (registry.encode, registry.decode),
+        "applications": (installed.encode, installed.decode),
         "objects": (_encode_objects, _decode_objects),
     },
     later={"card_state": b"\x0f", "key_sets": b"", "counters": b"", "applications": b"", "objects": b""},

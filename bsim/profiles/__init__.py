@@ -2,16 +2,18 @@
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import issuer, wallet_state
+from bsim.applets import assets_state, issuer, wallet_state
 from bsim.applets.bpin import is_bpin
+from bsim.applets.contacts import Contacts
+from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
-from bsim.applets.registry import Application
+from bsim.applets.registry import Registry
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -21,7 +23,7 @@ from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
-from bsim.profiles.life import emptied
+from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
 from bsim.store import Memory, RamStore, StoreError
@@ -162,19 +164,29 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
-    registry = memory.cell(issuer.LAYOUT)
-    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
+    installed = memory.cell(issuer.LAYOUT)
     extended = profile.rules.extended
-    routes = WALLET_ROUTES if extended else STRICT_WALLET_ROUTES
-    wallet = WalletApplet(applets["wallet"].aids, routes, issuer=registry, cell=cell, keys=keys, rules=profile.rules)
+    assets = memory.cell(assets_state.LAYOUT)
+    wallet = WalletApplet(
+        applets["wallet"].aids,
+        WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
+        memory.cell(wallet_state.LAYOUT),
+        Keys(default_engine()),
+        profile.rules,
+        issuer=installed,
+        registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
+        contacts=Contacts(assets),
+    )
 
     def erase() -> None:
-        keys.wipe()
-        cell.put(emptied(cell.value))
+        wallet.keys.wipe()
+        wallet.registry.clear()
+        assets.put(replace(assets.value, contacts=()))
+        wallet.cell.put(as_new(wallet.cell.value))
 
     managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
     issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
-    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, registry, managed)
+    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, installed, managed)
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 
