@@ -27,12 +27,13 @@ from helpers import (
     run,
     select,
 )
+from scp_host import Host03
 
 from bsim.apdu import CommandApdu
 from bsim.applets.wallet_session import WalletRules
 from bsim.handset import in_handset
 from bsim.ports import Card
-from bsim.profiles import PROFILES, Profile
+from bsim.profiles import PROFILES, TEST_OPENING_KEY, Profile
 from bsim.spec import Applet, Command, Example, Kind, LeRule
 
 ALL = [pytest.param(command, id=name) for name, command in COMMANDS.items()]
@@ -66,6 +67,8 @@ class State:
     opened: str = ""  # before the last reset, or in this session
     blocked: bool = False
     verified: bool = True
+    secured: bool = False
+    out_of_use: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,15 @@ LACK = {
     "bpin_usable": [Lack({"blocked": True}, 0x6983)],
     "restore": [Lack({"verified": False}, 0x6982), Lack({"blocked": True}, 0x6983)],
     "issuer_session": [Lack({"opened": ""}, 0x6982)],
+    "card_in_use": [Lack({"out_of_use": True}, 0x6985)],
+    "secure_channel": [Lack({"secured": False}, 0x6982)],
 }
 # What a card must be that has it, where that is not how every card is.
-HAVE: dict[str, dict[str, object]] = {"no_seed": {"blank": True}, "issuer_session": {"opened": "in session"}}
+HAVE: dict[str, dict[str, object]] = {
+    "no_seed": {"blank": True},
+    "issuer_session": {"opened": "in session"},
+    "secure_channel": {"secured": True},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +134,13 @@ def card_in(state: State, applet: str) -> Card:
         if not state.blank:
             derive(card)
     choose(card, applet)
+    if state.secured:
+        assert Host03(card, (TEST_OPENING_KEY,) * 3).open(0x00) == 0x9000
+    if state.out_of_use:
+        assert Host03(card, (TEST_OPENING_KEY,) * 3).open(0x00) == 0x9000
+        expect(card, "GP_SET_STATUS", what="ISSUER_DOMAIN", state=0xFF, aid=b"")
+        if not state.secured:
+            choose(card, applet)
     return card
 
 
@@ -176,6 +192,13 @@ def class_refusal(value: int, command: Command) -> int | None:
     return None
 
 
+def is_legal(command: Command, p1: int, p2: int) -> bool:
+    """Whether P1 and P2 are those of a command that answers there and shares this one's class and instruction."""
+    there = [*available(command.applet), *SPEC.applets["uicc"].commands.values()]
+    sharing = [c for c in there if c.ins == command.ins and command.cla[0] in c.cla]
+    return any(p1 in c.p1.legal and p2 in c.p2.legal for c in sharing)
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example(example: Example) -> None:
     run(card_for(example), example)
@@ -219,7 +242,7 @@ def test_right_class_on_every_open_channel(command: Command) -> None:
         if cla is None or cla.chaining or cla.kind not in {iso_cla(own).kind for own in command.cla}:  # type: ignore[union-attr]
             continue
         # P1 and P2 are judged after class and instruction, so 6A86 says that both were right.
-        wrong = next((v for v in range(256) if v not in command.p1.legal), None)
+        wrong = next((v for v in range(256) if not is_legal(command, v, 0)), None)
         assert wrong is not None
         assert exchange(card, bytes((value, command.ins, wrong, 0))) == (b"", 0x6A86), f"{value:02X}"
         heard += 1
@@ -255,11 +278,12 @@ def test_the_strict_profile_has_nothing_that_extends_an_applet(blank: bool) -> N
 def test_every_p1_and_p2_that_is_not_legal(command: Command) -> None:
     card = good_card(command)
     head, rest = header(command)[:2], sample(command)[4:]
-    one_wrong = [(p1, p2) for p1 in range(256) for p2 in command.p2.legal if p1 not in command.p1.legal]
-    one_wrong += [(p1, p2) for p1 in command.p1.legal for p2 in range(256) if p2 not in command.p2.legal]
+    one_wrong = [(p1, p2) for p1 in range(256) for p2 in command.p2.legal if not is_legal(command, p1, p2)]
+    one_wrong += [(p1, p2) for p1 in command.p1.legal for p2 in range(256) if not is_legal(command, p1, p2)]
     generator = random.Random(f"P1 and P2 of {command.name}")
     both = [(generator.randrange(256), generator.randrange(256)) for _ in range(500)]
-    both_wrong = [(p1, p2) for p1, p2 in both if p1 not in command.p1.legal and p2 not in command.p2.legal]
+    wrong = [(p1, p2) for p1, p2 in both if p1 not in command.p1.legal and p2 not in command.p2.legal]
+    both_wrong = [(p1, p2) for p1, p2 in wrong if not is_legal(command, p1, p2)]
     assert both_wrong
     for p1, p2 in one_wrong + both_wrong:
         assert exchange(card, head + bytes((p1, p2)) + rest) == (b"", 0x6A86), f"{p1:02X} {p2:02X}"

@@ -19,7 +19,7 @@ _KEYS: Final = 0xE0
 _LONGEST_OBJECT: Final = 64
 _DEFAULT_VERSION: Final = 0x01
 
-# H.2: {globalPlatform 1}; the version, 2.2.3 as cards of that generation say; {3}; SCP02 with 55; SCP03 with 70.
+# H.2: {globalPlatform 1}; {2} and the version, 2.3; {3}; {4} and SCP02 with 55, SCP03 with 70.
 _OID: Final = bytes.fromhex("2A864886FC6B")
 _RECOGNITION: Final = tlv.encode(
     0x73,

@@ -84,10 +84,17 @@ def begin(ctx: IssuerSession, state: IssuerState, version: int, host_challenge: 
         raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no key set of that version")
     if len(host_challenge) != key_set.challenge:
         raise SwError(SW.WRONG_DATA, "a challenge of another length")
-    kind = scp02.Scp02 if key_set.type is KeyType.DES else scp03.Scp03
-    channel: Channel = kind(key_set.keys, state.counters.get(key_set.version, 0), ctx.applet.aids[0], host_challenge)
+    channel = _channel(key_set, state.counters.get(key_set.version, 0), ctx.applet.aids[0], host_challenge)
     ctx.begun = key_set.version, channel
     return _DIVERSIFICATION + bytes((key_set.version,)) + key_set.protocol + channel.answer
+
+
+def _channel(key_set: KeySet, counter: int, aid: bytes, host_challenge: bytes) -> Channel:
+    keys = key_set.keys
+    if key_set.type is KeyType.DES:
+        return scp02.Scp02(keys, counter, host_challenge, scp02.card_challenge(keys, counter, aid))
+    ours = scp03.card_challenge(keys, counter, aid, key_set.challenge)
+    return scp03.Scp03(keys, counter, host_challenge, ours)
 
 
 @issuer.handles("GP_EXTERNAL_AUTHENTICATE")
@@ -163,7 +170,7 @@ def store_data(ctx: IssuerSession, block: Block, number: int, objects: bytes) ->
     if number != ctx.blocks:
         ctx.blocks = 0
         raise SwError(SW.CONDITIONS_NOT_SATISFIED, "a block is out of order")
-    ctx.blocks = 0 if block in {Block.LAST, Block.LAST_TLV} else (number + 1) & 0xFF
+    ctx.blocks = 0 if block in {Block.LAST, Block.LAST_TLV} else number + 1
     ctx.cell.put(content.with_objects(ctx.cell.value, tlv.parse(objects)))
     return b""
 

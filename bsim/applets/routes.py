@@ -69,6 +69,11 @@ class Routes(dict[bytes, Route]):
         self[header] = route
         return route
 
+    def declares(self, header: bytes) -> bool:
+        """Whether the header (4 bytes) is that of a command there is."""
+        sharing = self._instructions.get((CLAS[header[0]].base, header[1]), ())
+        return any(command.takes(header) for command, _ in sharing)
+
     def _refuse_class(self, cla: Cla) -> Route:
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
             return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED]

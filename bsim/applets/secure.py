@@ -1,14 +1,14 @@
 """Secure channels on a session: who may be spoken to in the clear while one is open, and who may not."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from bsim.apdu import CLAS, SecureMessaging
-from bsim.applets.routes import Route
+from bsim.applets.routes import Route, Routes
 from bsim.applets.session import Applet, Platform, Session
 from bsim.crypto.scp import Channel, WrongMacError
+from bsim.crypto.scp.command import plain_class
 from bsim.spec import spec
-from bsim.sw import SW
+from bsim.sw import SW, SwError
 
 _C_MAC: Final = 0x01
 _REFUSED: Final = SW.SECURITY_STATUS_NOT_SATISFIED.encoded
@@ -62,7 +62,7 @@ class SecureSession(Session):
 class SecureRoutes(dict[bytes, Route]):
     """A session's routes while a secure channel is open on it; nothing is kept, as each MAC has its turn."""
 
-    def __init__(self, routes: Mapping[bytes, Route], channel: Channel) -> None:
+    def __init__(self, routes: Routes, channel: Channel) -> None:
         super().__init__()
         self._routes: Final = routes
         self._channel: Final = channel
@@ -71,22 +71,31 @@ class SecureRoutes(dict[bytes, Route]):
         cla = CLAS[header[0]]
         if (cla.base, header[1]) in _IN_CLEAR:
             return self._routes[header]
+        if not self._channel.level & _C_MAC:
+            return self._routes[header]
         if cla.secure_messaging is SecureMessaging.PROPRIETARY:
             return self._chained if cla.chaining else self._secured
-        return self._bare if self._channel.level & _C_MAC else self._routes[header]
+        return self._refused
 
     def _secured(self, session: SecureSession, raw: bytes) -> bytes:
         try:
             plain = self._channel.unwrap(raw)
         except WrongMacError:
-            return self._bare(session, raw)
+            return self._refused(session, raw)
+        except SwError:
+            session.end_channel()
+            raise
         # An error is answered as it is, wherever it is raised. Amendment D 6.2.5.
         return self._channel.wrap(self._routes[plain[:4]](session, plain))
 
-    def _bare(self, session: SecureSession, _raw: bytes) -> bytes:
-        """What is not as the level demands ends the channel. GlobalPlatform 2.3.1, E.1.6; Amendment D 5.6."""
+    def _refused(self, session: SecureSession, raw: bytes) -> bytes:
+        """What is not as the level demands ends the channel. GlobalPlatform 2.3.1, E.1.6; Amendment D 5.6.
+
+        A command that the domain does not have is refused for that, as ever.
+        """
         session.end_channel()
-        return _REFUSED
+        header = plain_class(raw[0]) + raw[1:4]
+        return _REFUSED if self._routes.declares(header) else self._routes[header](session, raw)
 
     def _chained(self, session: SecureSession, _raw: bytes) -> bytes:
         session.end_channel()

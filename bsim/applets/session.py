@@ -9,7 +9,7 @@ from bsim.ports import Rng
 from bsim.sw import SW
 
 if TYPE_CHECKING:
-    from bsim.applets.routes import Route
+    from bsim.applets.routes import Route, Routes
 
 
 class Platform(Protocol):
@@ -60,7 +60,7 @@ class Session:
         self.card = card
         self.channel = channel
         self.open = True
-        self.routes = applet.routes
+        self.routes: Mapping[bytes, Route] = applet.routes
 
     def selected(self) -> None:
         """The applet is selected on this channel, for the first time or again: a broken-off chain is forgotten."""
@@ -85,7 +85,7 @@ class Applet(Protocol):
         ...
 
     @property
-    def routes(self) -> "Mapping[bytes, Route]":
+    def routes(self) -> "Routes":
         """Header (4 bytes) to what serves it."""
         ...
 

@@ -36,13 +36,16 @@ class Secured:
 
     def plain(self, data: bytes) -> bytes:
         """The command this one carries, on the same channel."""
-        value = self.header[0]
-        cla = value & ~0x20 if value & 0x40 else value & ~_C_MAC
         length = self._length(len(data)) if data else b"\0" if len(self.lc) > 1 and self.le else b""
-        return bytes((cla,)) + self.header[1:] + length + data + self.le
+        return plain_class(self.header[0]) + self.header[1:] + length + data + self.le
 
     def _length(self, length: int) -> bytes:
         return length.to_bytes(1, "big") if len(self.lc) == 1 else b"\0" + length.to_bytes(2, "big")
+
+
+def plain_class(cla: int) -> bytes:
+    """Answer a class byte without what says that the command is secured, on the same channel. 11.1.4."""
+    return bytes((cla & ~0x20 if cla & 0x40 else cla & ~_C_MAC,))
 
 
 def is_secured_with(level: int, bit: int) -> bool:

@@ -29,14 +29,13 @@ class Scp02:
 
     __slots__ = ("_counter", "_dek", "_enc", "_host", "_mac", "_mac_chain", "answer", "level")
 
-    def __init__(self, keys: Keys, counter: int, aid: bytes, host_challenge: bytes) -> None:
-        """Answer a host challenge (8 bytes) for the sequence counter (0-65,535) and AID of a security domain."""
+    def __init__(self, keys: Keys, counter: int, host_challenge: bytes, card_challenge: bytes) -> None:
+        """Answer a host challenge (8 bytes) with the domain's sequence counter (0-65,535) and a challenge (6 bytes)."""
         self._counter = counter.to_bytes(2, "big")
         self._mac = _session_key(keys.mac, _S_MAC, self._counter)
         self._enc = _session_key(keys.enc, _S_ENC, self._counter)
         self._dek = _session_key(keys.dek, _S_DEK, self._counter)
-        # E.4.2.3: the pseudo-random card challenge is the start of a MAC of the AID.
-        challenge = self._counter + retail_mac(self._mac, pad(aid, _BLOCK), _NO_ICV)[:6]
+        challenge = self._counter + card_challenge
         self.answer: Final = challenge + self._cryptogram(host_challenge + challenge)
         self._host = self._cryptogram(challenge + host_challenge)
         self._mac_chain = _NO_ICV
@@ -81,6 +80,12 @@ class Scp02:
         """A full triple-DES CBC MAC. E.4.2."""
         encryptor = Cipher(_triple(self._enc), CBC(_NO_ICV)).encryptor()
         return encryptor.update(pad(challenges, _BLOCK))[-_BLOCK:]
+
+
+def card_challenge(keys: Keys, counter: int, aid: bytes) -> bytes:
+    """The pseudo-random card challenge, 6 bytes: the start of a MAC of the domain's AID. E.4.2.3."""
+    session = _session_key(keys.mac, _S_MAC, counter.to_bytes(2, "big"))
+    return retail_mac(session, pad(aid, _BLOCK), _NO_ICV)[:6]
 
 
 def retail_mac(key: bytes, padded: bytes, icv: bytes) -> bytes:

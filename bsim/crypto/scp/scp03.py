@@ -40,20 +40,22 @@ class Scp03:
 
     __slots__ = ("_chain", "_counter", "_dek", "_enc", "_host", "_mac", "_rmac", "_size", "answer", "level")
 
-    def __init__(self, keys: Keys, counter: int, aid: bytes, host_challenge: bytes) -> None:
-        """Answer a host challenge (8 bytes: S8 mode; 16: S16 mode) for a sequence counter (0 to 2^24-1) and an AID."""
+    def __init__(self, keys: Keys, counter: int, host_challenge: bytes, card_challenge: bytes) -> None:
+        """Answer a host challenge with the domain's sequence counter (0 to 2^24-1) and a challenge.
+
+        Both challenges have 8 bytes in S8 mode and 16 in S16 mode.
+        """
         size = len(host_challenge)
         self._size: Final = size
-        encoded = counter.to_bytes(3, "big")
-        challenge = derive(keys.enc, _CARD_CHALLENGE, encoded + aid, size)
-        context = host_challenge + challenge
+        context = host_challenge + card_challenge
         length = len(keys.enc)
         self._enc: Final = derive(keys.enc, _S_ENC, context, length)
         self._mac: Final = derive(keys.mac, _S_MAC, context, length)
         self._rmac: Final = derive(keys.mac, _S_RMAC, context, length)
         self._dek: Final = keys.dek
         self._host: Final = derive(self._mac, _HOST_CRYPTOGRAM, context, size)
-        self.answer: Final = challenge + derive(self._mac, _CARD_CRYPTOGRAM, context, size) + encoded
+        cryptogram = derive(self._mac, _CARD_CRYPTOGRAM, context, size)
+        self.answer: Final = card_challenge + cryptogram + counter.to_bytes(3, "big")
         self._chain = bytes(_BLOCK)
         self._counter = 0
         self.level = 0
@@ -102,6 +104,11 @@ class Scp03:
         """AES CBC; its ICV is the command's number, encrypted, with the first byte 80 for responses."""
         number = bytes((direction,)) + self._counter.to_bytes(_BLOCK - 1, "big")
         return Cipher(AES(self._enc), CBC(Cipher(AES(self._enc), ECB()).encryptor().update(number)))
+
+
+def card_challenge(keys: Keys, counter: int, aid: bytes, size: int) -> bytes:
+    """The pseudo-random card challenge, of 8 or 16 bytes, of a domain with that AID. Amendment D 6.2.2.1."""
+    return derive(keys.enc, _CARD_CHALLENGE, counter.to_bytes(3, "big") + aid, size)
 
 
 def derive(key: bytes, purpose: int, context: bytes, length: int) -> bytes:
