@@ -17,7 +17,7 @@ from bsim.applets.session import Response
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import MAX_SLOTS, Slot, WalletState
 from bsim.crypto import envelope, mnemonic
-from bsim.crypto.algorithm import Algorithm
+from bsim.crypto.algorithm import REAL, Algorithm
 from bsim.crypto.derive import HARDENED
 from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
 
@@ -165,6 +165,8 @@ def derive_key(ctx: WalletSession, coin_type: int, algorithm: Algorithm) -> byte
     state = seeded(ctx)
     if coin_type >= HARDENED:
         raise SwError(SW.WRONG_DATA, "SLIP-0044 coin types are below 2^31")
+    if algorithm not in REAL and not ctx.rules.extended:
+        raise SwError(SW.WRONG_DATA, "the real card has no such algorithm")
     if len(state.slots) == MAX_SLOTS:
         raise SwError(SW.NOT_ENOUGH_MEMORY, "all slots are used")
     public_key = ctx.keys.public_key(state.seed, coin_type, len(state.slots) + 1, algorithm)
@@ -236,7 +238,7 @@ def with_seed(state: WalletState, entropy: bytes) -> WalletState:
 def public_key_tlv(number: int, slot: Slot) -> bytes:
     """C2: coin type, slot, algorithm, key; a key that is no curve point carries its length."""
     key = slot.public_key
-    if slot.algorithm is not Algorithm.SECP256K1:
+    if slot.algorithm is Algorithm.ED25519:
         # The wallet app takes a first byte 1F-40 for a length, so a bare 32-byte key could be misread.
         key = bytes((len(key),)) + key
     return tlv.encode(PUBLIC_KEY_TAG, pack(">IBB", slot.coin_type, number, slot.algorithm) + key)
