@@ -49,11 +49,9 @@ from helpers import (
 from mnemonic import Mnemonic
 from sha3 import keccak_256
 
-from bsim.crypto import p256, sm2
-from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
-
 from bsim.applets.wallet_session import WalletRules
-from bsim.crypto import envelope
+from bsim.crypto import envelope, p256, sm2
+from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
 from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile, power_on
 from bsim.store import RamStore
@@ -213,7 +211,7 @@ def test_unknown_algorithms(profile: str, algorithm: int) -> None:
     ("algorithm", "scheme", "module"), [(3, Slip10Sm2(), sm2), (4, Slip10P256(), p256)], ids=["SM2", "P-256"]
 )
 def test_slots_on_the_curves_of_permissioned_chains(algorithm: int, scheme: Scheme, module: ModuleType) -> None:
-    card = verified_card(slots=0)
+    card = verified_card()
     derive(card, ETHEREUM, algorithm, count=2)
     head = ETHEREUM.to_bytes(4, "big")
     with scheme.derive(bip39_seed(MNEMONIC), "m/44'/60'/0'/0/2") as node:

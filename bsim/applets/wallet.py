@@ -11,17 +11,17 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from bsim import tlv
 from bsim.applets import bpin as dialogues
+from bsim.applets import pages
 from bsim.applets.base import Binding
 from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import MAX_SLOTS, Slot, WalletState
 from bsim.crypto import envelope, mnemonic
-from bsim.crypto.algorithm import REAL, Algorithm
+from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import HARDENED
 from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
 
-SEGMENT: Final = 256
 GENERATED_ENTROPY: Final = 32
 PUBLIC_KEY_TAG: Final = 0xC2
 
@@ -162,11 +162,11 @@ def update_bpin(ctx: WalletSession) -> bytes:
 @wallet.handles("DERIVE_KEY")
 def derive_key(ctx: WalletSession, coin_type: int, algorithm: Algorithm) -> bytes:
     """The next slot of the one counter over all coin types."""
+    if algorithm not in ctx.rules.algorithms:
+        raise SwError(SW.WRONG_DATA, "an algorithm this card has not")
     state = seeded(ctx)
     if coin_type >= HARDENED:
         raise SwError(SW.WRONG_DATA, "SLIP-0044 coin types are below 2^31")
-    if algorithm not in REAL and not ctx.rules.extended:
-        raise SwError(SW.WRONG_DATA, "the real card has no such algorithm")
     if len(state.slots) == MAX_SLOTS:
         raise SwError(SW.NOT_ENOUGH_MEMORY, "all slots are used")
     public_key = ctx.keys.public_key(state.seed, coin_type, len(state.slots) + 1, algorithm)
@@ -195,14 +195,10 @@ def sign(ctx: WalletSession, coin_type: int, slot: int, digest: bytes) -> bytes:
 def export_pubkeys(ctx: WalletSession, part: Part) -> bytes | Response:
     """One TLV stream, cut into segments where they fall."""
     state = seeded(ctx)
-    if part is Part.FIRST:
-        stream = b"".join(public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
-    elif ctx.exported:
-        stream = ctx.exported
-    else:
-        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "no segment is left")
-    segment, ctx.exported = stream[:SEGMENT], stream[SEGMENT:]
-    return Response(segment, SW.MORE_DATA) if ctx.exported else segment
+    if part is Part.NEXT:
+        return pages.following(ctx.paged, "EXPORT_PUBKEYS")
+    stream = (public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
+    return pages.first(ctx.paged, "EXPORT_PUBKEYS", stream)
 
 
 @wallet.handles("EXPORT_SEED")
@@ -219,6 +215,8 @@ def restore_seed(ctx: WalletSession, key2: bytes, ciphertext: bytes) -> bytes:
     except ValueError as fault:
         raise SwError(SW.WRONG_DATA, "the backup cannot be opened") from fault
     ctx.keys.wipe()
+    if not compare_digest(entropy, ctx.state.entropy):
+        ctx.registry.clear()  # what other keys own is no longer this card's. docs/decisions/0024
     ctx.cell.put(with_seed(ctx.state, entropy))
     return b""
 

@@ -1,7 +1,6 @@
 """The key algorithms a card knows, by the byte DERIVE KEY and EXPORT PUBKEYS carry."""
 
 from enum import IntEnum
-from typing import Final
 
 
 class Algorithm(IntEnum):
@@ -11,7 +10,3 @@ class Algorithm(IntEnum):
     ED25519 = 2
     SM2 = 3
     P256 = 4
-
-
-REAL: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
-"""What the real card knows."""

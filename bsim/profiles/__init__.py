@@ -7,10 +7,12 @@ from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import issuer, wallet_state
+from bsim.applets import assets_state, issuer, wallet_state
 from bsim.applets.bpin import is_bpin
+from bsim.applets.contacts import Contacts
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.registry import Registry
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -161,7 +163,16 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
     routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
-    wallet = WalletApplet(applets["wallet"].aids, routes, cell, keys, profile.rules)
+    assets = memory.cell(assets_state.LAYOUT)
+    wallet = WalletApplet(
+        applets["wallet"].aids,
+        routes,
+        cell,
+        keys,
+        profile.rules,
+        registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
+        contacts=Contacts(assets),
+    )
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 
