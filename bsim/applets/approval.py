@@ -11,8 +11,8 @@ from bsim import tlv
 from bsim.applets.confirm import confirm, page
 from bsim.applets.wallet_state import Slot
 from bsim.chains import coin_name
-from bsim.chains.family import Names, Signable, Signature, Summary, nobody
-from bsim.crypto import verify
+from bsim.chains.family import Signable, Signature, Summary
+from bsim.crypto import p256, sm2_curve, verify
 from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 from bsim.sw import SW, SwError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bsim.applets.wallet_session import WalletSession
 
 _TEXT: Final = spec().applets["wallet"].dialogue
+_ORDERS: Final = {Algorithm.SM2: sm2_curve.ORDER, Algorithm.P256: p256.ORDER}
 _DIGEST, _R, _S, _RECOVERY, _DER = range(0x80, 0x85)
 
 
@@ -42,7 +43,7 @@ def approve(session: "WalletSession", number: int, signable: Signable, done: Cal
     slot = slot_of(session, number)
     try:
         digest = signable.digest(slot.public_key)
-        pages = [told(signable.summary(names(session))), _question(number, slot)]
+        pages = [told(signable.summary(session.contacts.name_of)), _question(number, slot)]
     except ValueError as fault:
         raise SwError(SW.WRONG_DATA, "the slot's key cannot sign this") from fault
 
@@ -92,19 +93,13 @@ def signature(slot: Slot, digest: bytes, der: bytes) -> Signature:
     """Take a signature apart; with secp256k1 it has the recovery id that leads to the slot's key."""
     if slot.algorithm is Algorithm.SECP256K1:
         return Signature(*verify.recoverable(digest, der, slot.public_key))
-    r, s = (int.from_bytes(part.value, "big") for part in tlv.parse(tlv.parse(der)[0].value))
-    return Signature(r, s, None)
+    return Signature(*verify.parse_der(der, _ORDERS[slot.algorithm]), None)
 
 
 def told(summary: Summary) -> str:
     """Write a summary as the phone shows it; fields that are not shown are named."""
     hidden = [("Not shown", ", ".join(summary.hidden))] if summary.hidden else []
     return page(summary.title, [*summary.lines, *hidden])
-
-
-def names(_session: "WalletSession") -> Names:
-    """Who the card's user calls by name."""
-    return nobody
 
 
 def _question(number: int, slot: Slot) -> str:
