@@ -33,12 +33,23 @@ class Approval:
     result: bytes = b""
 
 
-def approve(session: "WalletSession", number: int, signable: Signable, done: Callable[[], None] = lambda: None) -> None:
+def _nothing() -> None:
+    """What there is to do beside signing, where there is nothing."""
+
+
+def approve(
+    session: "WalletSession",
+    number: int,
+    signable: Signable,
+    *,
+    done: Callable[[], None] = _nothing,
+    then: Callable[[], None] = _nothing,
+) -> None:
     """Ask the user whether the key of a slot is to sign; answers at once, and GET RESULT tells later.
 
     The caller has the right to sign. SwError 6A88 for a slot there is not, 6A80 for a payload that the slot's key
     cannot sign, 6985 if the card cannot ask. `done` changes what signing changes: it is called after the user's yes,
-    and what it puts is written before the signature is handed out.
+    and what it puts is written before the signature is handed out. `then` is called after all that, and may ask on.
     """
     slot = slot_of(session, number)
     try:
@@ -52,11 +63,19 @@ def approve(session: "WalletSession", number: int, signable: Signable, done: Cal
         if not yes or not still_granted(session, number, slot):
             return
         done()
-        session.card.commit()  # nothing is handed out for a change that could not be written
-        session.approval = Approval(result=result(session, number, slot, digest))
+        _sign(session, number, slot, digest)
+        then()
 
     confirm(session, pages, answered)
     session.approval = Approval(asking=True)
+
+
+def sign_unasked(session: "WalletSession", number: int, signable: Signable) -> None:
+    """Sign what the user has allowed before; GET RESULT tells it. SwError 6985 while the user is being asked."""
+    if session.approval is not None and session.approval.asking:
+        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "the user is being asked about something else")
+    slot = slot_of(session, number)
+    _sign(session, number, slot, signable.digest(slot.public_key))
 
 
 def slot_of(session: "WalletSession", number: int) -> Slot:
@@ -87,6 +106,12 @@ def result(session: "WalletSession", number: int, slot: Slot, digest: bytes) -> 
         _DER: der,
     }
     return b"".join(tlv.encode(tag, value) for tag, value in parts.items())
+
+
+def _sign(session: "WalletSession", number: int, slot: Slot, digest: bytes) -> None:
+    session.approval = None
+    session.card.commit()  # nothing is handed out for a change that could not be written
+    session.approval = Approval(result=result(session, number, slot, digest))
 
 
 def signature(slot: Slot, digest: bytes, der: bytes) -> Signature:
