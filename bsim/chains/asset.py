@@ -13,6 +13,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from bsim import tlv
+from bsim.chains.addresses import ADDRESSED, NUMBERED
 
 TAG: Final = 0xE1
 MAX_CHAIN_ID: Final = 32
@@ -22,8 +23,6 @@ MAX_MEDIA: Final = 1024
 MAX_ISSUER: Final = 64
 ADDRESS: Final = 20
 """Bytes of a contract on the families that have addresses."""
-NUMBERED_FAMILIES: Final = frozenset({0x01, 0x02})
-"""EVM and Conflux Core: chain ids are numbers, contracts are addresses. bsim.chains has the table of families."""
 
 
 class Standard(IntEnum):
@@ -90,9 +89,14 @@ class Asset:
         _check(self.amount == 1 or not self.standard.single, "amount: 1, where a token has one owner")
         _check(self.policy in _POLICIES, "policy: unknown flags")
         _check(0 <= self.acquired_at < 1 << 64, "acquired at: 0 to 2^64 - 1")
-        if self.family in NUMBERED_FAMILIES:
+        if self.family in NUMBERED:
             _check(self.chain_id[0] != 0, "chain id: no leading zeros")
+        else:
+            _check(_is_text(self.chain_id), "chain id: printable UTF-8")
+        if self.family in ADDRESSED:
             _check(len(self.contract) == ADDRESS, f"contract: an address has {ADDRESS} bytes")
+        else:
+            _check(_is_text(self.contract), "contract: printable UTF-8")
         for what, text, most in (
             ("name", self.name, MAX_NAME),
             ("media", self.media, MAX_MEDIA),
@@ -290,6 +294,13 @@ def _objects(data: bytes) -> list[tlv.Tlv]:
 
 def _number(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return value.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_uri(text: str) -> bool:
