@@ -150,12 +150,14 @@ class Wallet:
     def stream(self, name: str, *, most: int, **values: int | bytes) -> bytes:
         """Read all segments of a command that has a `part` in P2, as far as `most`; later ones take no data."""
         segments = []
-        nothing = {field.name: b"" for field in _WALLET.commands[name].data}
-        for number in range(most + 1):
-            part, more = self.segment(name, part=min(number, 1), **(values | nothing if number else values))
-            segments.append(part)
+        nothing: dict[str, int | bytes] = {field.name: b"" for field in _WALLET.commands[name].data}
+        asked = {**values, "part": 0}
+        for _ in range(most + 1):
+            segment, more = self.segment(name, **asked)
+            segments.append(segment)
             if not more:
                 break
+            asked = {**asked, **nothing, "part": 1}
         return b"".join(segments)
 
     def _patiently(self, name: str, **values: int | bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import Final
 from bsim.applets.assets_state import encode_new_contact, parse_contacts
 from bsim.applets.registry import MAX_ASSETS
 from bsim.chains import asset as assets
+from bsim.chains import asset_stream
 from bsim.chains.asset import Asset
 from bsim.client import Wallet
 from bsim.spec import spec
@@ -39,6 +40,11 @@ class Wanted:
         """Mean the assets of a slot (1-127)."""
         return cls("SLOT", bytes((slot,)))
 
+    def means(self, asset: Asset) -> bool:
+        """Whether an asset is one of them."""
+        holds = {"CHAIN": asset_stream.of_chain, "CONTRACT": asset_stream.of_contract, "SLOT": asset_stream.of_slot}
+        return self.filter == "ALL" or holds[self.filter](asset.identity, self.value)
+
 
 ALL: Final = Wanted()
 
@@ -63,7 +69,9 @@ class Collectibles:
     def list(self, wanted: Wanted = ALL) -> list[Asset]:
         """Answer the assets by number; ValueError if the card's answer is malformed."""
         selected = _COMMANDS["LIST_ASSETS"].p1.values[wanted.filter]
-        return assets.parse_all(self.wallet.stream("LIST_ASSETS", most=_MOST, filter=selected, wanted=wanted.value))
+        return asset_stream.parse_all(
+            self.wallet.stream("LIST_ASSETS", most=_MOST, filter=selected, wanted=wanted.value)
+        )
 
     def get(self, number: int) -> Asset:
         """Answer one asset; ValueError if the card's answer is malformed."""

@@ -49,6 +49,13 @@ class Keys:
         self.ready[number] = key
         return key
 
+    def sign(self, state: WalletState, number: int, digest: bytes) -> bytes:
+        """Sign 32 bytes with the key of a slot there is: DER."""
+        key = self.ready.get(number) or self.derive(state, number)
+        if key is None:
+            raise ValueError("no such slot")
+        return key.sign(digest)
+
     def public_key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         """Answer the public key a slot (1-127) has: 65 bytes, or 32 for Ed25519."""
         with self._node(seed, coin_type, number, algorithm) as node:

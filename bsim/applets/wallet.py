@@ -162,6 +162,8 @@ def update_bpin(ctx: WalletSession) -> bytes:
 @wallet.handles("DERIVE_KEY")
 def derive_key(ctx: WalletSession, coin_type: int, algorithm: Algorithm) -> bytes:
     """The next slot of the one counter over all coin types."""
+    if algorithm not in ctx.rules.algorithms:
+        raise SwError(SW.WRONG_DATA, "an algorithm this card has not")
     state = seeded(ctx)
     if coin_type >= HARDENED:
         raise SwError(SW.WRONG_DATA, "SLIP-0044 coin types are below 2^31")

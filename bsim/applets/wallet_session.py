@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
 from bsim.applets.keys import Keys
@@ -11,7 +12,11 @@ from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Session
 from bsim.applets.wallet_state import WalletState
+from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
+
+_KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
+_EVERY_ALGORITHM: Final = _KNOWN_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,11 @@ class WalletRules:
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """Those that keys can be derived for."""
+        return _EVERY_ALGORITHM if self.extended else _KNOWN_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ class WalletSession(Session):
     """What the wallet applet remembers on one channel."""
 
     __slots__ = (
+        "approval",
         "cell",
         "challenge",
         "contacts",
@@ -101,6 +112,7 @@ class WalletSession(Session):
         self.challenge = b""
         self.issuer = False
         self.session_key = b""
+        self.approval: Approval | None = None
 
     @property
     def state(self) -> WalletState:
@@ -117,5 +129,6 @@ class WalletSession(Session):
         """The channel closes: forget what was granted and handed over."""
         super().close()
         self.verified = self.issuer = False
+        self.approval = None
         self.challenge = self.session_key = b""
         self.paged.clear()

@@ -12,6 +12,7 @@ from bsim.chains.fields import U256, Fields, integer, sequence
 from bsim.cli.common import UsageError
 from bsim.cli.json_file import read_json
 
+
 class Words(dict[str, int]):
     """What a coded value is called, and back."""
 
@@ -62,7 +63,7 @@ def asset_json(asset: Asset) -> dict[str, object]:
         "name": asset.name,
         "media": asset.media,
         "issuer": asset.issuer,
-        "policy": [name for name, flag in POLICIES.items() if flag & asset.policy],
+        "policy": policies(asset.policy),
         "acquired_at": time_of(asset.acquired_at),
         "state": asset.state.name.lower(),
     }
@@ -90,17 +91,25 @@ def read_assets(file: str) -> list[Asset]:
     return [_numbered(file, number, one) for number, one in enumerate(listed, 1)]
 
 
-def asset_of(given: Mapping[str, object]) -> Asset:
-    """Make an asset of its fields; ValueError begins with the name of the one that is missing, unknown or wrong."""
+def policies(policy: Policy) -> list[str]:
+    """The flags that are set, by name."""
+    return [name for name, flag in POLICIES.items() if flag & policy]
+
+
+def asset_of(given: Mapping[str, object], chain: tuple[int, bytes] | None = None) -> Asset:
+    """Make an asset of its fields, and of its chain (family and id) where that is known otherwise.
+
+    ValueError begins with the name of the field that is missing, unknown or wrong.
+    """
     unknown = sorted(given.keys() - _FIELDS)
     if unknown:
         raise ValueError(f"{unknown[0]}: no field of an asset")
     fields = Fields(given, {})
-    family = fields.read("family", FAMILIES.parse)
+    family, chain_id = chain or _chain(fields)
     return Asset(
         slot=fields.number("slot", 128, 1),
         family=family,
-        chain_id=fields.read("chain_id", partial(_chain_id, family)),
+        chain_id=chain_id,
         contract=fields.read("contract", lambda value: addresses.read(family, _text(value))),
         token_id=fields.number("token_id", U256).to_bytes(32, "big"),
         standard=Standard(fields.read("standard", STANDARDS.parse)),
@@ -120,6 +129,11 @@ def _numbered(file: str, number: int, fields: object) -> Asset:
         return asset_of(fields)
     except ValueError as fault:
         raise UsageError(f"{file}: asset {number}: {fault}") from fault
+
+
+def _chain(fields: Fields) -> tuple[int, bytes]:
+    family = fields.read("family", FAMILIES.parse)
+    return family, fields.read("chain_id", partial(_chain_id, family))
 
 
 def _chain_id(family: int, value: object) -> bytes:
