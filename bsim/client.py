@@ -70,7 +70,7 @@ class Wallet:
 
     def version(self) -> bytes:
         """Answer the applet's version, 2 bytes."""
-        return self._call("GET_VERSION")
+        return self.call("GET_VERSION")
 
     def iccid(self) -> str:
         """Answer the ICCID, 19 or 20 digits, from the issuer domain; the wallet applet is selected again after it."""
@@ -83,46 +83,40 @@ class Wallet:
 
     def set_bpin(self, bpin: str) -> None:
         """Replace the BPIN the card was shipped with (six digits)."""
-        self._call("SET_BPIN", bpin=bpin.encode())
+        self.call("SET_BPIN", bpin=bpin.encode())
 
     def generate_seed(self) -> None:
         """Have a blank card make its seed."""
-        self._call("GENERATE_SEED")
+        self.call("GENERATE_SEED")
 
     def challenge(self) -> bytes:
         """Answer 16 random bytes for `open`."""
-        return self._call("GET_CHALLENGE")
+        return self.call("GET_CHALLENGE")
 
     def open(self, cryptogram: bytes) -> None:
         """Card opening: the AES-CMAC (16 bytes) of the challenge under the opening key."""
-        self._call("EXTERNAL_AUTHENTICATE", cryptogram=cryptogram)
+        self.call("EXTERNAL_AUTHENTICATE", cryptogram=cryptogram)
 
     def write_session_key(self, key: bytes) -> None:
         """Hand over a session key (1-255 bytes) after `open`."""
-        self._call("WRITE_SESSION_KEY", key=key)
+        self.call("WRITE_SESSION_KEY", key=key)
 
     def verify_bpin(self) -> None:
         """Have the card ask its user for the BPIN; answers before the user has typed."""
-        self._call("VERIFY_BPIN")
+        self.call("VERIFY_BPIN")
 
     def update_bpin(self) -> None:
         """Have the card ask its user for the old and the new BPIN; answers before the user has typed."""
-        self._call("UPDATE_BPIN")
+        self.call("UPDATE_BPIN")
 
     def derive(self, coin_type: int, algorithm: Algorithm = Algorithm.SECP256K1) -> Account:
         """Make the key of the next free slot, and answer it."""
-        self._call("DERIVE_KEY", coin_type=coin_type, algorithm=algorithm)
+        self.call("DERIVE_KEY", coin_type=coin_type, algorithm=algorithm)
         return self.accounts()[-1]
 
     def accounts(self) -> list[Account]:
         """Answer the keys of all slots, in their order."""
-        stream, sw = self._export("FIRST")
-        for _ in range(_MOST_SEGMENTS):
-            if sw != SW.MORE_DATA:
-                break
-            segment, sw = self._export("NEXT")
-            stream += segment
-        return [_account(part) for part in tlv.parse(stream)]
+        return [_account(part) for part in tlv.parse(self.stream("EXPORT_PUBKEYS", most=_MOST_SEGMENTS))]
 
     def sign(self, coin_type: int, slot: int, digest: bytes) -> bytes:
         """Sign with a slot's key, waiting while the user types the BPIN: DER, or 64 bytes of an Ed25519 slot.
@@ -137,22 +131,40 @@ class Wallet:
 
     def restore(self, key2: bytes, ciphertext: bytes, runs: Iterable[tuple[int, Algorithm]] = ()) -> None:
         """Replace the seed by a backup and derive the same slots again: coin type and algorithm of each, in order."""
-        self._call("RESTORE_SEED", key2=key2, ciphertext=ciphertext)
+        self.call("RESTORE_SEED", key2=key2, ciphertext=ciphertext)
         for coin_type, algorithm in runs:
-            self._call("DERIVE_KEY", coin_type=coin_type, algorithm=algorithm)
+            self.call("DERIVE_KEY", coin_type=coin_type, algorithm=algorithm)
 
-    def _export(self, part: str) -> tuple[bytes, int]:
-        command = _WALLET.commands["EXPORT_PUBKEYS"]
-        response = self._exchange(command, part=command.p2.values[part])
+    def call(self, name: str, **values: int | bytes) -> bytes:
+        """Send a command of the wallet applet by the names of its declaration; answers the response data."""
+        return self._send(_WALLET.commands[name], **values)
+
+    def segment(self, name: str, **values: int | bytes) -> tuple[bytes, bool]:
+        """Send a command that answers in segments; answers this one, and whether more follow."""
+        command = _WALLET.commands[name]
+        response = self._exchange(command, **values)
         if not response.ok and response.sw != SW.MORE_DATA:
             raise CardError(command.name, response.sw)
-        return response.data, response.sw
+        return response.data, response.sw == SW.MORE_DATA
+
+    def stream(self, name: str, *, most: int, **values: int | bytes) -> bytes:
+        """Read all segments of a command that has a `part` in P2, as far as `most`; later ones take no data."""
+        segments = []
+        nothing: dict[str, int | bytes] = {field.name: b"" for field in _WALLET.commands[name].data}
+        asked = {**values, "part": 0}
+        for _ in range(most + 1):
+            segment, more = self.segment(name, **asked)
+            segments.append(segment)
+            if not more:
+                break
+            asked = {**asked, **nothing, "part": 1}
+        return b"".join(segments)
 
     def _patiently(self, name: str, **values: int | bytes) -> bytes:
         waited = 0.0
         while True:
             try:
-                return self._call(name, **values)
+                return self.call(name, **values)
             except CardError as refusal:
                 if refusal.sw != SW.SECURITY_STATUS_NOT_SATISFIED or waited >= self._wait:
                     raise
@@ -162,9 +174,6 @@ class Wallet:
     def _select(self, aid: bytes) -> None:
         select = _UICC.commands["SELECT"]
         self._send(select, method=select.p1.values["DF_NAME"], control=0, identifier=aid)
-
-    def _call(self, name: str, **values: int | bytes) -> bytes:
-        return self._send(_WALLET.commands[name], **values)
 
     def _send(self, command: Command, **values: int | bytes) -> bytes:
         response = self._exchange(command, **values)
