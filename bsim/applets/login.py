@@ -116,9 +116,7 @@ def _covers(policy: Policy, message: SignIn) -> bool:
     return begun and policy.uses > 0 and policy.last < message.issued_at < policy.until
 
 
-def _remember(
-    session: "WalletSession", wanted: _Wanted, message: SignIn, uses: int, until: int
-) -> Callable[[], None]:
+def _remember(session: "WalletSession", wanted: _Wanted, message: SignIn, uses: int, until: int) -> Callable[[], None]:
     """How to ask, later, whether the card may log its user in by itself; what is wrong with that is refused now."""
     if until <= message.issued_at:
         raise SwError(SW.WRONG_DATA, "it would end before it begins")
