@@ -12,6 +12,7 @@ from bsim.applets.session import Response
 from bsim.applets.wallet import Part, seeded, wallet
 from bsim.applets.wallet_session import WalletSession
 from bsim.chains import asset as assets
+from bsim.chains import asset_stream
 from bsim.sw import SW, SwError
 
 
@@ -34,9 +35,9 @@ class Action(IntEnum):
 
 # How an identity is held against what is wanted, and how long that is.
 _FILTERS: Final[dict[Filter, tuple[Callable[[bytes, bytes], bool], range]]] = {
-    Filter.CHAIN: (assets.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
-    Filter.CONTRACT: (assets.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
-    Filter.SLOT: (assets.of_slot, range(1, 2)),
+    Filter.CHAIN: (asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
+    Filter.CONTRACT: (asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
+    Filter.SLOT: (asset_stream.of_slot, range(1, 2)),
 }
 
 

@@ -6,18 +6,23 @@ from typing import Final
 from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
+<<<<<<< HEAD
 from bsim.applets.issuer import IssuerState
+=======
+from bsim.applets.device import Device
+>>>>>>> signing
 from bsim.applets.keys import Keys
 from bsim.applets.pages import Pages
 from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Session
+from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
 
 _KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
-_EVERY_ALGORITHM: Final = _KNOWN_ALGORITHMS
+_EVERY_ALGORITHM: Final = frozenset(Algorithm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,11 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
+<<<<<<< HEAD
     __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "issuer", "keys", "registry", "rules")
+=======
+    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "device", "keys", "registry", "rules", "signing")
+>>>>>>> signing
 
     def __init__(
         self,
@@ -59,6 +68,8 @@ class WalletApplet:
         issuer: Cell[IssuerState],
         registry: Registry,
         contacts: Contacts,
+        signing: Cell[SigningState],
+        device: Device,
     ) -> None:
         self.aids: Final = aids
         self.issuer: Final = issuer
@@ -69,6 +80,8 @@ class WalletApplet:
         self.rules: Final = rules
         self.registry: Final = registry
         self.contacts: Final = contacts
+        self.signing: Final = signing
+        self.device: Final = device
 
     @property
     def selectable(self) -> bool:
@@ -97,6 +110,7 @@ class WalletSession(Session):
         "cell",
         "challenge",
         "contacts",
+        "device",
         "dialogue",
         "issuer",
         "keys",
@@ -104,6 +118,7 @@ class WalletSession(Session):
         "registry",
         "rules",
         "session_key",
+        "signing",
         "verified",
     )
 
@@ -114,6 +129,8 @@ class WalletSession(Session):
         self.rules = applet.rules
         self.registry = applet.registry
         self.contacts = applet.contacts
+        self.signing = applet.signing
+        self.device = applet.device
         self.verified = False
         self.dialogue: Dialogue | None = None
         self.paged: dict[str, Pages] = {}

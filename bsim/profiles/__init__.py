@@ -7,10 +7,14 @@ from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import assets_state, issuer, wallet_state
+from bsim.applets import assets_state, issuer, signing_state, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
+<<<<<<< HEAD
 from bsim.applets.installed import Application
+=======
+from bsim.applets.device import Device
+>>>>>>> signing
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.registry import Registry
@@ -22,6 +26,7 @@ from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
+from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
@@ -164,9 +169,17 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
+<<<<<<< HEAD
     installed = memory.cell(issuer.LAYOUT)
     extended = profile.rules.extended
     assets = memory.cell(assets_state.LAYOUT)
+=======
+    issued = memory.cell(issuer.LAYOUT)
+    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, issued)
+    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
+    routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
+    assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
+>>>>>>> signing
     wallet = WalletApplet(
         applets["wallet"].aids,
         WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
@@ -176,6 +189,8 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
         issuer=installed,
         registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
         contacts=Contacts(assets),
+        signing=signing,
+        device=Device(signing, lambda: issued.value.iccid, certify),
     )
 
     def erase() -> None:
