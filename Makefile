@@ -9,13 +9,8 @@ NODE   := tests/integration/node
 demo: $(VENV)/.ready
 	$(BIN)/bsim demo
 
-<<<<<<< HEAD
-test: check
-	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
-=======
 test: check $(NODE)/node_modules/.ready
-	$(BIN)/pytest -m "not soak" --cov --cov-report=term
->>>>>>> signing
+	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -440,3 +440,24 @@ def test_a_strict_card_has_none_of_it() -> None:
         assert exchange(card, command) == (b"", 0x6D00)
     assert exchange(card, "80CA006600") == (b"", 0x6A86)
     assert len(expect(card, "GET_ICCID", tag="ICCID")) == 12
+
+
+def test_a_guarded_card_wants_its_seed_in_a_secure_channel() -> None:
+    card = new_card(blank=True, profile="guarded")
+    entropy = bytes.fromhex("80D10000107F7F7F7F7F7F7F7F7F7F7F7F7F7F7F7F")
+    assert exchange(card, entropy) == (b"", 0x6982)
+    host = Host03(card, keys())
+    assert host.open(0x33) == 0x9000
+    assert host.transmit(entropy) == b"\x90\x00"
+    select(card)
+    assert exchange(card, "80C8000000") == (b"", 0x9000)
+
+
+def test_in_the_wallets_channel_too_everything_is_secured() -> None:
+    card = new_card()
+    host = Host03(card, keys())
+    assert host.open(0x33) == 0x9000
+    version = host.transmit(bytes.fromhex("00CA000002"))
+    assert version == bytes.fromhex("00519000")
+    assert exchange(card, "00CA000002") == (b"", 0x6982)
+    assert exchange(card, "00CA000002") == (b"\x00\x51", 0x9000)

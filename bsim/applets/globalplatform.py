@@ -7,16 +7,14 @@ from typing import Final
 from bsim import tlv
 from bsim.applets import (
     applications,  # noqa: F401 - binds its handlers
+    channels,
     content,
 )
 from bsim.applets.installed import CardState
-from bsim.applets.issuer import IssuerSession, IssuerState, issuer
+from bsim.applets.issuer import IssuerSession, issuer
 from bsim.applets.key_sets import SECRET_PARTS, KeySet, KeyType, acceptable
-from bsim.crypto.scp import Channel, Keys, scp02, scp03
-from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
-
-_DIVERSIFICATION: Final = bytes(10)
-_DEFAULT_VERSION: Final = 0x01
+from bsim.crypto.scp import Keys
+from bsim.sw import SW, SwError
 
 
 class Object(IntEnum):
@@ -73,50 +71,13 @@ def get_cplc(ctx: IssuerSession) -> bytes:
 @issuer.handles("GP_INITIALIZE_UPDATE")
 def initialize_update(ctx: IssuerSession, key_version: int, key_identifier: int, host_challenge: bytes) -> bytes:  # noqa: ARG001 - a key set has one identifier
     """Answer the host's challenge, and wait for its answer to ours."""
-    ctx.end_channel()
-    return begin(ctx, ctx.cell.value, key_version, host_challenge)
-
-
-def begin(ctx: IssuerSession, state: IssuerState, version: int, host_challenge: bytes) -> bytes:
-    """Begin a secure channel with one of the domain's key sets; SwError 6A88 if it has none of that version."""
-    key_set = state.key_set(version or _DEFAULT_VERSION)
-    if key_set is None:
-        raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no key set of that version")
-    if len(host_challenge) != key_set.challenge:
-        raise SwError(SW.WRONG_DATA, "a challenge of another length")
-    channel = _channel(key_set, state.counters.get(key_set.version, 0), ctx.applet.aids[0], host_challenge)
-    ctx.begun = key_set.version, channel
-    return _DIVERSIFICATION + bytes((key_set.version,)) + key_set.protocol + channel.answer
-
-
-def _channel(key_set: KeySet, counter: int, aid: bytes, host_challenge: bytes) -> Channel:
-    keys = key_set.keys
-    if key_set.type is KeyType.DES:
-        return scp02.Scp02(keys, counter, host_challenge, scp02.card_challenge(keys, counter, aid))
-    ours = scp03.card_challenge(keys, counter, aid, key_set.challenge)
-    return scp03.Scp03(keys, counter, host_challenge, ours)
+    return channels.begin(ctx, ctx.cell, key_version, host_challenge)
 
 
 @issuer.handles("GP_EXTERNAL_AUTHENTICATE")
 def external_authenticate(ctx: IssuerSession, level: int, authentication: bytes) -> bytes:
     """The channel is open once the host has answered the challenge; one attempt for each."""
-    begun, ctx.begun = ctx.begun, None
-    if begun is None:
-        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "INITIALIZE UPDATE comes first")
-    version, channel = begun
-    key_set = ctx.cell.value.key_set(version)
-    levels = scp03.LEVELS if key_set is not None and key_set.type is KeyType.AES else scp02.LEVELS
-    if key_set is None or level not in levels or len(authentication) != 2 * key_set.challenge:
-        raise SwError(SW.WRONG_DATA, "not a level or length of this protocol")
-    if not channel.authenticate(level, authentication):
-        raise SwError(AUTHENTICATION_FAILED, "wrong cryptogram or MAC")
-    state = ctx.cell.value
-    limit = 1 << (8 * (2 if key_set.type is KeyType.DES else 3))
-    counter = (state.counters.get(version, 0) + 1) % limit
-    ctx.cell.put(replace(state, counters={**state.counters, version: counter}))
-    ctx.card.commit()  # no channel is granted twice for one challenge
-    ctx.open_channel(channel)
-    return b""
+    return channels.open_channel(ctx, ctx.cell, level, authentication)
 
 
 @issuer.handles("GP_PUT_KEY")

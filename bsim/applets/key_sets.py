@@ -39,6 +39,11 @@ class KeySet:
         return scp03.S16 if 0x38 <= self.version <= 0x3F else scp03.S8
 
     @property
+    def counter_length(self) -> int:
+        """How many bytes the sequence counter has."""
+        return 2 if self.type is KeyType.DES else 3
+
+    @property
     def check_values(self) -> bytes:
         """The key check values of the three keys, 3 bytes each."""
         check = scp03.key_check_value if self.type is KeyType.AES else scp02.key_check_value

@@ -6,16 +6,14 @@ from typing import Final
 from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
-<<<<<<< HEAD
-from bsim.applets.issuer import IssuerState
-=======
 from bsim.applets.device import Device
->>>>>>> signing
+from bsim.applets.issuer import IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.pages import Pages
 from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
-from bsim.applets.session import Platform, Session
+from bsim.applets.secure import SecureSession
+from bsim.applets.session import Platform
 from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
@@ -33,6 +31,7 @@ class WalletRules:
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False
+    secure_import: bool = False
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
@@ -51,11 +50,19 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-<<<<<<< HEAD
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "issuer", "keys", "registry", "rules")
-=======
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "device", "keys", "registry", "rules", "signing")
->>>>>>> signing
+    __slots__ = (
+        "_in_use",
+        "_terminated",
+        "aids",
+        "cell",
+        "contacts",
+        "device",
+        "domain",
+        "keys",
+        "registry",
+        "rules",
+        "signing",
+    )
 
     def __init__(
         self,
@@ -65,14 +72,14 @@ class WalletApplet:
         keys: Keys,
         rules: WalletRules,
         *,
-        issuer: Cell[IssuerState],
+        domain: Cell[IssuerState],
         registry: Registry,
         contacts: Contacts,
         signing: Cell[SigningState],
         device: Device,
     ) -> None:
         self.aids: Final = aids
-        self.issuer: Final = issuer
+        self.domain: Final = domain
         self._in_use: Final = routes.in_use
         self._terminated: Final = routes.terminated
         self.cell: Final = cell
@@ -86,7 +93,7 @@ class WalletApplet:
     @property
     def selectable(self) -> bool:
         """Whether the issuer domain has it installed, and neither it nor the card is locked."""
-        return self.issuer.value.selectable(self.aids[0])
+        return self.domain.value.selectable(self.aids[0])
 
     @property
     def routes(self) -> Routes:
@@ -102,7 +109,7 @@ class WalletApplet:
         self.keys.wipe()
 
 
-class WalletSession(Session):
+class WalletSession(SecureSession):
     """What the wallet applet remembers on one channel."""
 
     __slots__ = (
@@ -112,6 +119,7 @@ class WalletSession(Session):
         "contacts",
         "device",
         "dialogue",
+        "domain",
         "issuer",
         "keys",
         "paged",
@@ -131,6 +139,7 @@ class WalletSession(Session):
         self.contacts = applet.contacts
         self.signing = applet.signing
         self.device = applet.device
+        self.domain = applet.domain
         self.verified = False
         self.dialogue: Dialogue | None = None
         self.paged: dict[str, Pages] = {}

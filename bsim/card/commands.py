@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import collectibles, globalplatform, issuer, signing, wallet
+from bsim.applets import collectibles, globalplatform, issuer, signing, wallet, wallet_channel
 from bsim.applets.base import Binding
 from bsim.applets.routes import Routes
 from bsim.applets.session import Applet, Platform, Session
@@ -132,8 +132,8 @@ def _name(applet: Applet) -> bytes:
 COMMANDS: Final = uicc.compile()
 STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
 WALLET_ROUTES: Final = WalletRoutes(
-    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS),
-    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED),
+    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS, wallet_channel.COMMANDS),
+    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED, wallet_channel.TERMINATED),
 )
 STRICT_ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
 ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, globalplatform.COMMANDS)

@@ -10,14 +10,12 @@ from typing import Final
 from bsim.applets import assets_state, issuer, signing_state, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
-<<<<<<< HEAD
-from bsim.applets.installed import Application
-=======
 from bsim.applets.device import Device
->>>>>>> signing
+from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.registry import Registry
+from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -84,6 +82,9 @@ PROFILES: Final = {
     for profile in (
         Profile("strict", "the real card's commands and nothing else", rules=WalletRules(extended=False)),
         Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
+        Profile(
+            "guarded", "as extended; IMPORT SEED wants a secure channel", rules=WalletRules(secure_import=True)
+        ),
     )
 }
 
@@ -169,24 +170,16 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
-<<<<<<< HEAD
-    installed = memory.cell(issuer.LAYOUT)
-    extended = profile.rules.extended
-    assets = memory.cell(assets_state.LAYOUT)
-=======
     issued = memory.cell(issuer.LAYOUT)
-    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, issued)
-    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
     assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
->>>>>>> signing
+    extended = profile.rules.extended
     wallet = WalletApplet(
         applets["wallet"].aids,
         WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
         memory.cell(wallet_state.LAYOUT),
         Keys(default_engine()),
         profile.rules,
-        issuer=installed,
+        domain=issued,
         registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
         contacts=Contacts(assets),
         signing=signing,
@@ -197,11 +190,12 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
         wallet.keys.wipe()
         wallet.registry.clear()
         assets.put(replace(assets.value, contacts=()))
+        signing.put(SigningState())
         wallet.cell.put(as_new(wallet.cell.value))
 
     managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
     issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
-    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, installed, managed)
+    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 
