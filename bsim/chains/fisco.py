@@ -14,10 +14,10 @@ from bsim.chains.evm.account import checksum, parse_address
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.fields import U64, U256, Fields, hex_bytes
 from bsim.chains.items import Items
+from bsim.chains.signatures import recoverable
 from bsim.crypto import sm2, sm2_curve
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.curves import algorithm_of
-from bsim.crypto.ecdsa import ORDER
 from bsim.crypto.keccak import keccak256
 from bsim.crypto.sm3 import sm3
 
@@ -113,13 +113,12 @@ class Transaction:
 
     def signed(self, signature: Signature, public_key: bytes) -> bytes:
         """Answer the raw transaction: v, r, s after the fields; with SM2 the key's 64 bytes stand where v stands."""
-        r, s, recovery_id = signature
         if _algorithm(public_key) is Algorithm.SM2:
+            r, s, _ = signature
             if not (0 < r < sm2_curve.ORDER and 0 < s < sm2_curve.ORDER):
                 raise ValueError("r or s is out of range")
             return rlp.encode([*self._items, public_key[1:], rlp.integer(r), rlp.integer(s)])
-        if not (0 < r < ORDER and 0 < s <= ORDER // 2) or recovery_id is None or recovery_id not in (0, 1):
-            raise ValueError("r, s or the recovery id is not what a chain takes")
+        r, s, recovery_id = recoverable(signature)
         return rlp.encode([*self._items, *map(rlp.integer, (_FIRST_V + recovery_id, r, s))])
 
 

@@ -7,7 +7,7 @@ left out, shortest varints. Readers check that by writing what they read.
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-Value: TypeAlias = "int | bytes"
+Value: TypeAlias = int | bytes
 
 _VARINT: Final = 0
 _LENGTH: Final = 2
