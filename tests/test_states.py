@@ -48,13 +48,14 @@ CARDS = {
     ],
     "terminated": [lambda: used(state="terminated")],
 }
-# Refused in every state for want of a session, of a payload, or of an asset, that another command brings.
+# Refused in every state for want of a session, an asset or a payload that another command brings.
 WANT_MORE = {
     "EXTERNAL_AUTHENTICATE": "6984",
     "WRITE_SESSION_KEY": "6982",
-    "GET_RESULT": "6985",
     "REMOVE_ASSET": "6A88",
     "GET_ASSET": "6A88",
+    "GET_RESULT": "6985",
+    "GET_CERTIFICATE": "6300",  # more segments follow
 }
 
 

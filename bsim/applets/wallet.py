@@ -236,7 +236,7 @@ def with_seed(state: WalletState, entropy: bytes) -> WalletState:
 def public_key_tlv(number: int, slot: Slot) -> bytes:
     """C2: coin type, slot, algorithm, key; a key that is no curve point carries its length."""
     key = slot.public_key
-    if slot.algorithm is not Algorithm.SECP256K1:
+    if slot.algorithm is Algorithm.ED25519:
         # The wallet app takes a first byte 1F-40 for a length, so a bare 32-byte key could be misread.
         key = bytes((len(key),)) + key
     return tlv.encode(PUBLIC_KEY_TAG, pack(">IBB", slot.coin_type, number, slot.algorithm) + key)
