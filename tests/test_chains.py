@@ -145,7 +145,7 @@ def test_transactions_as_libraries_write_them() -> None:
 
 @pytest.mark.parametrize("kind", [3, "0x3", "eip4844", 5, 127, "0xff"])
 def test_another_type_is_named_before_the_fields_it_lacks(kind: object) -> None:
-    with pytest.raises(ValueError, match=r"^type: \d+ is not signed here: only 0, 1, 2 and 4 are"):
+    with pytest.raises(ValueError, match=r"^type: \d+ is not signed here: only 0, 1, 2, 4 are"):
         evm.Transaction.from_json({"type": kind, "gasPrice": 1})
 
 

@@ -5,6 +5,7 @@ arguments are shown. Where two standards share a selector the text says both: th
 """
 
 from collections.abc import Callable, Mapping
+from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from bsim.chains import abi
@@ -85,6 +86,24 @@ def encode(call: Call, *values: Value) -> bytes:
     return call.selector + abi.encode(tuple(call.arguments.values()), values)
 
 
+class Standard(IntEnum):
+    """The standards of collectibles that are transferred by a known call."""
+
+    ERC721 = 721
+    ERC1155 = 1155
+
+
+def safe_transfer(standard: Standard, owner: bytes, to: bytes, token_id: int, amount: int) -> bytes:
+    """Write the call that hands a collectible over; ValueError for an amount that the standard does not have."""
+    if not 0 <= token_id < 1 << 256:
+        raise ValueError("a token id is 0 to 2^256-1")
+    if not 0 < amount < 1 << 256 or (standard is Standard.ERC721 and amount != 1):
+        raise ValueError("an amount is 1 for ERC-721, and 1 to 2^256-1 for ERC-1155")
+    if standard is Standard.ERC721:
+        return encode(SAFE_TRANSFER_721, owner, to, token_id)
+    return encode(SAFE_TRANSFER_1155, owner, to, token_id, amount, b"")
+
+
 def tell(data: bytes, write: WriteAddress) -> Told | None:
     """Say what call data does; None for a call that is not known."""
     call = CALLS.get(data[:_SELECTOR])
@@ -94,7 +113,8 @@ def tell(data: bytes, write: WriteAddress) -> Told | None:
         values = abi.decode(tuple(call.arguments.values()), data[_SELECTOR:])
     except ValueError:
         return None  # whatever a contract would make of it, it is not this call as its encoder writes it
-    texts = {label: _text(value, write) for label, value in zip(call.arguments, values, strict=True)}
+    typed = zip(call.arguments.items(), values, strict=True)
+    texts = {label: _text(value, kind, write) for (label, kind), value in typed}
     if call.name == "approve" and isinstance(values[1], int):
         texts["Units or token id"] = allowance(values[1])
     if call.name == "setApprovalForAll":
@@ -109,9 +129,9 @@ def _paired(values: tuple[Value, ...]) -> bool:
     return isinstance(ids, tuple) and isinstance(units, tuple) and len(ids) == len(units)
 
 
-def _text(value: Value, write: WriteAddress) -> str:
+def _text(value: Value, kind: Type, write: WriteAddress) -> str:
     if isinstance(value, bytes):
-        return write(value) if len(value) == 20 else (f"0x{value.hex()}" if value else "none")
+        return write(value) if kind is Type.ADDRESS else (f"0x{value.hex()}" if value else "none")
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -1,16 +1,16 @@
 """An EVM transaction for the user's eyes: every field of it, what is not understood said to be so."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bsim.chains import calls
+from bsim.chains.actions import access_lines, action
 from bsim.chains.amounts import GWEI, decimal
-from bsim.chains.evm.address import checksum
+from bsim.chains.evm.account import checksum
 from bsim.chains.evm.authorization import Authorization
 from bsim.chains.evm.kinds import Kind
 from bsim.chains.evm.networks import amount, network
 from bsim.chains.family import Line, Names, Summary, called
-from bsim.chains.items import AccessList
 
 if TYPE_CHECKING:
     from bsim.chains.evm.transaction import Transaction
@@ -29,33 +29,19 @@ def summary(transaction: "Transaction", names: Names) -> Summary:
     return Summary(told.title, (*lines, *authorized), told.hidden)
 
 
-def action(to: bytes, data: bytes, sent: str, write: calls.WriteAddress) -> Summary:
-    """Tell a transfer, a known call, an unknown one or the making of a contract."""
-    value = Line("Amount", sent)
-    if not to:
-        return Summary("Create a contract", (value, *calls.unknown(data)), ("data",))
-    if not data:
-        return Summary(f"Send {sent}", (Line("To", write(to)), value))
-    told = calls.tell(data, write)
-    if told is None:
-        lines = Line("To", write(to)), value, *calls.unknown(data)
-        return Summary("Call a contract, NOT UNDERSTOOD", lines, ("data",))
-    return Summary(told.title, (Line("Contract", write(to)), *told.lines, value))
-
-
 def _terms(transaction: "Transaction") -> Iterator[Line]:
     chain_id, gas, price = transaction.chain_id, transaction.gas, transaction.max_fee_per_gas
     yield Line("Fee at most", amount(chain_id, gas * price))
     yield Line("Chain", network(chain_id))
     yield Line("Nonce", str(transaction.nonce))
     yield Line("Gas limit", str(gas))
-    yield Line("Gas price at most", gwei(price))
+    yield Line("Gas price at most", _gwei(price))
     if transaction.kind in (Kind.FEE_MARKET, Kind.SET_CODE):
-        yield Line("Priority fee per gas", gwei(transaction.max_priority_fee_per_gas))
+        yield Line("Priority fee per gas", _gwei(transaction.max_priority_fee_per_gas))
     yield Line("Type", _TYPES[transaction.kind])
 
 
-_TYPES = {
+_TYPES: Final = {
     Kind.LEGACY: "legacy (EIP-155)",
     Kind.ACCESS_LIST: "EIP-2930",
     Kind.FEE_MARKET: "EIP-1559",
@@ -63,15 +49,8 @@ _TYPES = {
 }
 
 
-def gwei(value: int) -> str:
-    """Write a price of gas."""
+def _gwei(value: int) -> str:
     return f"{decimal(value, GWEI)} gwei"
-
-
-def access_lines(entries: AccessList, write: calls.WriteAddress) -> Iterator[Line]:
-    """One line an entry of an access list, with each of its storage keys."""
-    for account, keys in entries:
-        yield Line("Accesses", " ".join([write(account), *(f"0x{key.hex()}" for key in keys)]))
 
 
 def _authorization(one: Authorization, write: calls.WriteAddress) -> Line:
