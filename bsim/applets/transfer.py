@@ -1,20 +1,19 @@
-"""TRANSFER ASSET: a listed asset leaves, if its policy lets it and its user says yes. The rule of docs/decisions/0025."""
+"""TRANSFER ASSET: a listed asset leaves, if its policy lets it and its user says yes. docs/decisions/0025."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final
 
 from bsim.applets import approval
-from bsim.applets.wallet import wallet
 from bsim.applets.wallet_session import WalletSession
 from bsim.chains import FAMILIES
-from bsim.chains import asset as assets
 from bsim.chains.asset import Asset, State
 from bsim.chains.asset_transfer import Purpose, Terms, Transfer, allowed, transaction, transferable
 from bsim.chains.family import Line
+from bsim.spec import spec
 from bsim.sw import SW, SwError
 
-_TEXT: Final = wallet.spec.dialogue
+_TEXT: Final = spec().applets["wallet"].dialogue
 
 
 class Attempt(IntEnum):
@@ -24,23 +23,13 @@ class Attempt(IntEnum):
     AGAIN = 1
 
 
-@wallet.handles("TRANSFER_ASSET")
-def transfer_asset(
-    ctx: WalletSession,
-    purpose: Purpose,
-    attempt: Attempt,
-    number: bytes,
-    to: bytes,
-    amount: bytes,
-    nonce: bytes,
-    gas: bytes,
-    max_fee: bytes,
-    max_priority_fee: bytes,
-    storage_limit: bytes,
-    epoch_height: bytes,
-) -> bytes:
-    """Answers at once; the user reads and decides later, and only a signed transfer marks the asset."""
-    asset = assets.parse(ctx.registry.encoded(int.from_bytes(number, "big")))
+def begin(ctx: WalletSession, asset: Asset, purpose: Purpose, attempt: Attempt, terms: Sequence[bytes]) -> None:
+    """Ask the user whether an asset is to leave; only a signed transfer marks it.
+
+    `terms` are those of `Terms`, in its order and as they are encoded. SwError 6A88 if the asset's slot has no key,
+    6A81 if its transfer cannot be built, 6986 if its policy forbids it, 6985 if one was signed before or the card
+    cannot ask, 6A80 for terms no transaction has.
+    """
     slot = approval.slot_of(ctx, asset.slot)
     if not transferable(asset) or slot.algorithm not in FAMILIES[asset.family].algorithms:
         raise SwError(SW.FUNCTION_NOT_SUPPORTED, "no transfer of such an asset, or by such a key, is built here")
@@ -49,14 +38,14 @@ def transfer_asset(
     if asset.state is State.LEAVING and attempt is Attempt.FIRST:
         raise SwError(SW.CONDITIONS_NOT_SATISFIED, "a transfer was signed before")
     try:
-        numbers = map(_integer, (nonce, gas, max_fee, max_priority_fee, storage_limit, epoch_height))
-        terms = Terms(to, _integer(amount) or asset.amount, *numbers)
-        signable = transaction(asset, slot.public_key, terms)
+        to, amount, *numbers = terms
+        signable = transaction(
+            asset, slot.public_key, Terms(to, _integer(amount) or asset.amount, *map(_integer, numbers))
+        )
     except ValueError as fault:
         raise SwError(SW.WRONG_DATA, str(fault)) from fault
     listed = tuple(_listed(asset, purpose))
     approval.approve(ctx, asset.slot, Transfer(signable, listed), done=lambda: _leave(ctx, asset))
-    return b""
 
 
 def _leave(ctx: WalletSession, asset: Asset) -> None:
