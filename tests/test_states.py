@@ -54,6 +54,7 @@ WANT_MORE = {
     "WRITE_SESSION_KEY": "6982",
     "REMOVE_ASSET": "6A88",
     "GET_ASSET": "6A88",
+    "TRANSFER_ASSET": "6A88",
     "GET_RESULT": "6985",
     "GET_CERTIFICATE": "6300",  # more segments follow
 }
