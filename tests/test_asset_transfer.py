@@ -104,7 +104,8 @@ def test_a_gift_is_shown_signed_and_marked() -> None:
     signed = eth_account.Account.sign_transaction(
         {
             "type": 2, "chainId": 1, "nonce": 7, "gas": 120_000, "value": 0, "data": selector + b"".join(words),
-            "maxFeePerGas": 30 * 10**9, "maxPriorityFeePerGas": 10**9, "to": "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D",
+            "maxFeePerGas": 30 * 10**9, "maxPriorityFeePerGas": 10**9,
+            "to": "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D",
         },
         secp256k1_secret(60, 1).to_bytes(32, "big"),
     )  # fmt: skip
