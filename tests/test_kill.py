@@ -85,9 +85,8 @@ class Expected:
 def assets(records: Mapping[str, bytes]) -> tuple[dict[int, tuple[int, State]], int]:
     """The token ids and states by the card's numbers, and the number given last."""
     found = [one for block in assets_state.BLOCKS.load(records).values() for one in asset_stream.parse_all(block)]
-    return {one.number: (int.from_bytes(one.token_id), one.state) for one in found}, assets_state.LAYOUT.load(
-        records
-    ).last
+    tokens = {one.number: (int.from_bytes(one.token_id), one.state) for one in found}
+    return tokens, assets_state.LAYOUT.load(records).last
 
 
 class _Keys(dict[tuple[int, bytes], bytes]):
