@@ -18,6 +18,7 @@ from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key
 from bsim.applets import assets_state
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES
 from bsim.chains import asset_stream
+from bsim.chains.asset import State
 from bsim.crypto.mnemonic import seed as seed_of
 from bsim.store import Given, SqliteStore
 
@@ -40,7 +41,7 @@ class Expected:
 
     def __init__(self) -> None:
         self.seed, self.slots, self.bpin = bip39_seed(), 0, BPIN
-        self.assets: dict[int, int] = {}
+        self.assets: dict[int, tuple[int, State]] = {}
         self.last = 0
 
     def done(self, action: str, new: str) -> None:
@@ -53,9 +54,11 @@ class Expected:
             self.seed, self.slots = RESTORED, 0
         elif action == "add":
             self.last += 1
-            self.assets[self.last] = int(new)
+            self.assets[self.last] = (int(new), State.HELD)
         elif action == "remove":
             del self.assets[int(new)]
+        elif action == "transfer":
+            self.assets[int(new)] = (self.assets[int(new)][0], State.LEAVING)
 
     @property
     def all(self) -> tuple[object, ...]:
@@ -72,17 +75,18 @@ class Expected:
             self.done(*begun)
             outcome = "after"
         assert found == self.all, "lost or half-written"
-        spent = begun is not None and begun[0] in {"verify", "wrong", "change", "restore", "add", "remove"}
+        spent = begun is not None and begun[0] in {"verify", "wrong", "change", "restore", "add", "remove", "transfer"}
         assert state.tries in ({MAX_TRIES, MAX_TRIES - 1, MAX_TRIES - 2} if spent else {MAX_TRIES})
         for number, slot in enumerate(state.slots, 1):
             assert slot.public_key == KEYS(number, self.seed), "a slot without its key"
         return outcome
 
 
-def assets(records: Mapping[str, bytes]) -> tuple[dict[int, int], int]:
-    """The token ids by the card's numbers, and the number given last."""
+def assets(records: Mapping[str, bytes]) -> tuple[dict[int, tuple[int, State]], int]:
+    """The token ids and states by the card's numbers, and the number given last."""
     found = [one for block in assets_state.BLOCKS.load(records).values() for one in asset_stream.parse_all(block)]
-    return {one.number: int.from_bytes(one.token_id) for one in found}, assets_state.LAYOUT.load(records).last
+    tokens = {one.number: (int.from_bytes(one.token_id), one.state) for one in found}
+    return tokens, assets_state.LAYOUT.load(records).last
 
 
 class _Keys(dict[tuple[int, bytes], bytes]):

@@ -9,10 +9,12 @@ from bsim.applets import pages
 from bsim.applets.assets_state import encode_contact, parse_contact
 from bsim.applets.registry import Matches
 from bsim.applets.session import Response
+from bsim.applets.transfer import Attempt, begin
 from bsim.applets.wallet import Part, seeded, wallet
 from bsim.applets.wallet_session import WalletSession
 from bsim.chains import asset as assets
 from bsim.chains import asset_stream
+from bsim.chains.asset_transfer import Purpose
 from bsim.sw import SW, SwError
 
 
@@ -84,6 +86,28 @@ def get_asset(ctx: WalletSession, page: int, number: int) -> bytes | Response:
 def count_assets(ctx: WalletSession, filter: Filter, wanted: bytes) -> bytes:
     """As many as LIST ASSETS would list."""
     return ctx.registry.count(_matches(filter, wanted)).to_bytes(4, "big")
+
+
+@wallet.handles("TRANSFER_ASSET")
+def transfer_asset(  # noqa: PLR0917 - the entry's fields
+    ctx: WalletSession,
+    purpose: Purpose,
+    attempt: Attempt,
+    number: bytes,
+    to: bytes,
+    amount: bytes,
+    nonce: bytes,
+    gas: bytes,
+    max_fee: bytes,
+    max_priority_fee: bytes,
+    storage_limit: bytes,
+    epoch_height: bytes,
+) -> bytes:
+    """Answers at once; the user reads and decides later."""
+    asset = assets.parse(ctx.registry.encoded(int.from_bytes(number, "big")))
+    terms = (to, amount, nonce, gas, max_fee, max_priority_fee, storage_limit, epoch_height)
+    begin(ctx, asset, purpose, attempt, terms)
+    return b""
 
 
 @wallet.handles("CONTACTS")

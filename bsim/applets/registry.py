@@ -56,6 +56,10 @@ class Registry:
             raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such asset")
         return found
 
+    def has(self, asset: Asset) -> bool:
+        """Whether this asset is there, under its number."""
+        return self._identities().get(asset.identity) == asset.number
+
     def replace(self, asset: Asset) -> None:
         """Write down what changed of an asset that is there: nothing that its identity is made of."""
         self._identities()

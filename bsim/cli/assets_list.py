@@ -140,7 +140,7 @@ def _contract(args: argparse.Namespace) -> bytes:
     """A contract of the chain that is asked for; without one, of whatever chain writes it so."""
     try:
         if args.chain:
-            return addresses.read(chain(args.chain)[0], args.contract)
+            return addresses.read(*chain(args.chain), args.contract)
         if args.contract.startswith("0x") or ":" in args.contract:
             return addresses.parse(args.contract).account
     except ValueError as fault:

@@ -15,7 +15,6 @@ from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.registry import Registry
-from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -82,9 +81,7 @@ PROFILES: Final = {
     for profile in (
         Profile("strict", "the real card's commands and nothing else", rules=WalletRules(extended=False)),
         Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
-        Profile(
-            "guarded", "as extended; IMPORT SEED wants a secure channel", rules=WalletRules(secure_import=True)
-        ),
+        Profile("guarded", "as extended; IMPORT SEED wants a secure channel", rules=WalletRules(secure_import=True)),
     )
 }
 
@@ -190,7 +187,7 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
         wallet.keys.wipe()
         wallet.registry.clear()
         assets.put(replace(assets.value, contacts=()))
-        signing.put(SigningState())
+        signing.put(signing.value.without_policies())
         wallet.cell.put(as_new(wallet.cell.value))
 
     managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
