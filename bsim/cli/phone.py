@@ -69,7 +69,7 @@ class Session:
     user: WatchedUser | None
     patience: float
     told: bool
-    """Whether the card may be asked where it stands: one in a reader may not know the command, and do who knows what."""
+    """Whether the card may be asked where it stands; one in a reader may take that for who knows what."""
 
     def wallet(self) -> Wallet:
         """A wallet on the card, as patient as its user needs it to be."""
@@ -78,7 +78,7 @@ class Session:
         def sleep(seconds: float) -> None:
             nonlocal waiting
             if self.user and self.user.gave_up:
-                raise CheckFailed("the user gave up the dialogue on the phone")
+                raise CheckFailed("the dialogue on the phone was given up")
             if not waiting:
                 note("waiting for the user of the phone")
             waiting = True
@@ -150,7 +150,8 @@ def verified(session: Session, wallet: Wallet) -> bool:
         except CardError as refusal:
             if refusal.sw != SW.INS_NOT_SUPPORTED:
                 raise
-    # No command of the real card tells whether the BPIN is verified. Slot 0 is never a key: SIGN tells, and signs nothing.
+    # No command of the real card tells whether the BPIN is verified. Slot 0 is never a key, so SIGN tells and signs
+    # nothing.
     try:
         wallet.sign(0, 0, bytes(32))
     except CardError as refusal:
