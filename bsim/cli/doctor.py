@@ -105,7 +105,7 @@ def _engine() -> str:
     signature = engine.signer(b"\1" * 32).sign(digest)
     if not verify.verify(engine.public_key(b"\1" * 32), digest, signature):
         raise RuntimeError("its signature does not verify")
-    return f"{engine.name} {_version(engine.name)}, signs and verifies"
+    return f"{engine.name} {_version(engine.name)} through {engine.means}, signs and verifies"
 
 
 def _ed25519() -> str:
