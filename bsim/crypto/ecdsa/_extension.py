@@ -13,7 +13,9 @@ from coincurve._libsecp256k1 import ffi, lib
 from bsim.crypto.ecdsa import Signer
 from bsim.crypto.memory import Secret
 
-_TRIED: Final = bytes(range(1, 33)), bytes(range(33, 65))  # a secret and a digest
+_TRIED_SECRET: Final = bytes(range(1, 33))
+# Versions of libsecp256k1 differ in what they make of a digest that is not below the order.
+_TRIED_DIGESTS: Final = bytes(range(33, 65)), b"\xff" * 32
 # What the extension calls, as secp256k1.h declares it.
 _CONTEXT: Final = "const secp256k1_context *"
 _SIGNATURE: Final = "secp256k1_ecdsa_signature"
@@ -35,8 +37,8 @@ def native_signers(context: Any, plain: Callable[[Secret], Signer]) -> tuple[Cal
     except (ImportError, AttributeError, TypeError, ffi.error):
         return None
     make = partial(_native.Signer, library)
-    secret, digest = _TRIED
-    if make(secret).sign(digest) != plain(secret).sign(digest):
+    one, other = make(_TRIED_SECRET), plain(_TRIED_SECRET)
+    if any(one.sign(digest) != other.sign(digest) for digest in _TRIED_DIGESTS):
         return None
     return make, "the C extension" + (" and SHA instructions" if _native.SHA else "")
 

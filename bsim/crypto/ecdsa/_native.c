@@ -141,6 +141,26 @@ static void pad(unsigned char *message, int length, int blocks)
     message[64 * blocks - 1] = (unsigned char)bits;
 }
 
+/* n, the order of the base point. SEC 2 2.4.1. */
+static const unsigned char ORDER[32] = {
+    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE,
+    0xBA, 0xAE, 0xDC, 0xE6, 0xAF, 0x48, 0xA0, 0x3B, 0xBF, 0xD2, 0x5E, 0x8C, 0xD0, 0x36, 0x41, 0x41,
+};
+
+/* The digest modulo n; it is below 2n, and no secret. RFC 6979 2.3.4 (bits2octets). */
+static void put_reduced(unsigned char *out, const unsigned char *digest)
+{
+    int borrow = 0;
+    memcpy(out, digest, 32);
+    if (memcmp(digest, ORDER, 32) < 0)
+        return;
+    for (int i = 31; i >= 0; i--) {
+        int difference = digest[i] - ORDER[i] - borrow;
+        out[i] = (unsigned char)difference;
+        borrow = difference < 0;
+    }
+}
+
 /* RFC 6979 3.2 with SHA-256, as libsecp256k1 has it: k is not compared with the order here, as its caller does that. */
 SHA static int nonce_sha(unsigned char *nonce, const unsigned char *digest, const unsigned char *key,
                          const unsigned char *algorithm, void *data, unsigned int attempt)
@@ -154,7 +174,7 @@ SHA static int nonce_sha(unsigned char *nonce, const unsigned char *digest, cons
     memset(v, 1, 32); /* b, c */
     pad(v, 32, 1);
     memcpy(seeded + 33, key, 32);
-    memcpy(seeded + 65, digest, 32);
+    put_reduced(seeded + 65, digest);
     pad(seeded, 97, 2);
     hmac_key(&keyed, zeros);
     for (unsigned char step = 0; step < 2; step++) { /* d, e, and then f, g */
