@@ -207,6 +207,49 @@ def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, native: str
     assert found["refilled"] == set()
 
 
+SIGN_ONCE = """
+import sys
+from bsim.crypto import ecdsa
+from bsim.crypto.memory import wipe
+masked, digest = sys.stdin.buffer.raw.read(32), bytes(range(32))
+secret = bytearray(byte ^ 0xA5 for byte in masked)
+signer = ecdsa.engine("coincurve", native=sys.argv[1] == "native").signer(secret)
+wipe(secret)
+signer.sign(digest)
+print(end="signed", flush=True)
+sys.stdin.buffer.raw.read(1)
+"""
+
+
+def nonce_steps(secret: bytes, digest: bytes) -> dict[str, bytes]:
+    """Every K and V on the way to the nonce, which is the last V: each would give the key away. RFC 6979 3.2."""
+    key, value, steps = bytes(32), b"\1" * 32, {}
+    for step in range(2):
+        key = steps[f"K{step}"] = hmac.digest(key, value + bytes((step,)) + secret + digest, "sha256")
+        value = steps[f"V{step}"] = hmac.digest(key, value, "sha256")
+    return steps | {"nonce": hmac.digest(key, value, "sha256")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("means", ["native", "cffi"])
+def test_nothing_of_the_nonce_is_left_in_memory(means: str) -> None:
+    secret = random.Random(SEED).randbytes(32)
+    command = [sys.executable, "-c", SIGN_ONCE, means]
+    wanted = {"key": secret}
+    for name, value in nonce_steps(secret, bytes(range(32))).items():
+        # What is in a register lies about in halves, and in words with the little end first.
+        words = struct.pack("<8I", *struct.unpack(">8I", value))
+        for order, whole in (("big", value), ("little", value[::-1]), ("words", words)):
+            wanted |= {f"{name}, {order}, {at}": whole[at : at + 16] for at in (0, 16)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(bytes(byte ^ 0xA5 for byte in secret))
+        child.stdin.flush()
+        assert child.stdout.read(6) == b"signed"
+        assert find(child.pid, wanted) == {"key"}
+
+
 @pytest.mark.parametrize("name", ecdsa.NAMES)
 def test_keys_that_are_dropped_are_wiped(name: str) -> None:
     slots = tuple(Slot(coin, Algorithm(algorithm), b"") for coin, algorithm in SLOTS)

@@ -161,6 +161,30 @@ static void put_reduced(unsigned char *out, const unsigned char *digest)
     }
 }
 
+/* Vector registers keep what was last in them, and whoever is called next may save them to the stack. */
+static void wipe_registers(void)
+{
+#define CLEAR(n) __asm__ __volatile__("pxor %%xmm" #n ", %%xmm" #n : : : "xmm" #n)
+    CLEAR(0);
+    CLEAR(1);
+    CLEAR(2);
+    CLEAR(3);
+    CLEAR(4);
+    CLEAR(5);
+    CLEAR(6);
+    CLEAR(7);
+#ifdef __x86_64__
+    CLEAR(8);
+    CLEAR(9);
+    CLEAR(10);
+    CLEAR(11);
+    CLEAR(12);
+    CLEAR(13);
+    CLEAR(14);
+    CLEAR(15);
+#endif
+}
+
 /* RFC 6979 3.2 with SHA-256, as libsecp256k1 has it: k is not compared with the order here, as its caller does that. */
 SHA static int nonce_sha(unsigned char *nonce, const unsigned char *digest, const unsigned char *key,
                          const unsigned char *algorithm, void *data, unsigned int attempt)
@@ -190,6 +214,7 @@ SHA static int nonce_sha(unsigned char *nonce, const unsigned char *digest, cons
     wipe(v, sizeof v);
     wipe(seeded, sizeof seeded);
     wipe(&keyed, sizeof keyed);
+    wipe_registers();
     return 1;
 }
 
