@@ -111,22 +111,14 @@ def test_signers_are_made_as_declared_or_not_at_all(extension: ModuleType) -> No
         type("Heir", (extension.Signer,), {})
 
 
-def test_the_secret_lies_in_the_signer_until_it_is_wiped_or_let_go(native: ecdsa.Engine) -> None:
-    def memory(address: int) -> bytes:
-        return ctypes.string_at(address, size)
-
+def test_the_secret_lies_in_the_signer_until_it_is_wiped(native: ecdsa.Engine) -> None:
     signer: Any = native.signer(SECRET)
     size = type(signer).__basicsize__
-    assert memory(id(signer)).count(SECRET) == 1
+    assert ctypes.string_at(id(signer), size).count(SECRET) == 1
     signer.wipe()
-    assert memory(id(signer)).endswith(bytes(32))
+    assert ctypes.string_at(id(signer), size).endswith(bytes(32))
     with pytest.raises(ValueError, match="wiped"):
         signer.sign(DIGEST)
-    other = native.signer(SECRET)
-    address = id(other)
-    assert SECRET in memory(address)
-    del other
-    assert SECRET[16:] not in memory(address)
 
 
 def test_nothing_is_held_on_to(native: ecdsa.Engine) -> None:
