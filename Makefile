@@ -29,7 +29,7 @@ docs: $(VENV)/.ready
 	$(BIN)/python tools/gen_docs.py
 
 # The PC/SC extra compiles against the pcsc-lite headers; without them the demo runs in process and `bsim doctor` says why.
-$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_native.py bsim/crypto/ecdsa/_native.c
+$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_native.py $(wildcard bsim/crypto/ecdsa/*.[ch])
 	tools/setup-system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
