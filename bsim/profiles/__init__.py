@@ -2,19 +2,24 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import issuer, wallet_state
+from bsim.applets import file_tree, issuer, pins, subscriber, wallet_state
 from bsim.applets.bpin import is_bpin
+from bsim.applets.file_session import Application, FileSystem
+from bsim.applets.file_tree import FileTree
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.pins import Pins
+from bsim.applets.subscriber import Subscriber
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import ISSUER_ROUTES, WALLET_ROUTES
+from bsim.card.commands import FILE_ROUTES, ISSUER_ROUTES, WALLET_ROUTES
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
@@ -22,6 +27,7 @@ from bsim.ports import Rng, Store
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
+from bsim.spec.files import file_system
 from bsim.store import Memory, RamStore, StoreError
 
 __all__ = [
@@ -161,7 +167,21 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
     wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, profile.rules)
-    return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
+    files = _files(memory, domain)
+    applications = (Application(files, one.path) for one in file_system().applications())
+    return Uicc(profile.atr, (domain, wallet, *applications), memory, rng, profile.channels, files=files)
+
+
+def _files(memory: Memory, domain: IssuerDomain) -> FileSystem:
+    """Build the file system of a card, with its PINs and its subscriber."""
+    who = Subscriber(memory.cell(subscriber.LAYOUT), domain.cell)
+    tree = FileTree(file_system(), _new_files(), memory.cell(file_tree.LAYOUT), who.content)
+    return FileSystem(FILE_ROUTES, tree, Pins(memory.cell(pins.LAYOUT)), who)
+
+
+@cache
+def _new_files() -> Mapping[bytes, file_tree.File]:
+    return file_tree.factory(file_system())
 
 
 def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:

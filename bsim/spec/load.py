@@ -82,7 +82,7 @@ def load(folder: Traversable) -> Spec:
     applets: dict[str, Applet] = {}
     common: Mapping[str, str] = {}
     for file in sorted(folder.iterdir(), key=lambda item: item.name):
-        if not file.name.endswith(".toml"):
+        if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.files reads that one
             continue
         try:
             top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
