@@ -28,14 +28,14 @@ def names(parts) -> dict[str, str]:
 def test_every_example_is_named(command):
     for example in command.examples:
         decoder = Decoder(SPEC)
-        if command.applet != "uicc":
+        if SPEC.applets[command.applet].aids:
             told(decoder, f"00A4040010{SPEC.applets[command.applet].aids[0].hex()}")
         decoded = decoder.command(example.command)
         assert decoded.name == command.name
         answer = decoder.response(decoded, bytes.fromhex(example.sw))
         assert answer.sw == int(example.sw, 16)
         assert answer.meaning
-        if any(field.secret for field in command.data):
+        if any(field.secret for field in command.data) and len(example.command) > 5:
             assert "**" in decoded.shown
             assert example.command[5:].hex().upper() not in decoded.shown.replace(" ", "")
 

@@ -87,6 +87,14 @@ def full() -> Card:
     return card
 
 
+def filed() -> Card:
+    """The USIM is selected, and an administrator's PIN verified."""
+    card = in_handset(bare_card(), "right", BPIN)
+    select(card, SPEC.applets["usim"].aids[0])
+    expect(card, "VERIFY_PIN", reference=0x0A, pin=b"88888888")
+    return card
+
+
 STATES: list[Callable[[], Card]] = [
     bare_card,
     lambda: bare_card(blank=True),
@@ -99,6 +107,8 @@ STATES: list[Callable[[], Card]] = [
     opened,
     blocked,
     full,
+    filed,
+    lambda: T0(filed()),
     lambda: T0(verified_card()),
     lambda: T0(by_hand()),
 ]
@@ -224,7 +234,8 @@ def test_200_000_commands(monkeypatch: pytest.MonkeyPatch) -> None:
             answered[sw] = answered.get(sw, 0) + 1
             if generator.randrange(RESETS) == 0:
                 assert card.reset()[0] == 0x3B
-                card.transmit(apdu("SELECT", method="DF_NAME", control=0x0C, identifier=SPEC.applets["wallet"].aids[0]))
+                applet = SPEC.applets["usim" if STATES[number % len(STATES)] is filed else "wallet"]
+                card.transmit(apdu("SELECT", method="DF_NAME", control=0x0C, identifier=applet.aids[0]))
     assert sum(answered.values()) == TOTAL
     # The commands were near enough to valid to get everywhere.
     for sw in (0x9000, 0x6300, 0x6700, 0x6881, 0x6882, 0x6884, 0x6982, 0x6983, 0x6984, 0x6985):
