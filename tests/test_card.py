@@ -387,6 +387,7 @@ class BrokenApplet:
         table = {
             "GET_VERSION": (COMMANDS["GET_VERSION"], compile_route(COMMANDS["GET_VERSION"], bug, ())),
         }
+        self.selectable = True
         self.routes = Routes(UICC_COMMANDS, table)
 
     def session(self, card: Platform, channel: int) -> Session:

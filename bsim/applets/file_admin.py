@@ -93,7 +93,7 @@ def switch(ctx: FileSession, identifier: bytes, *, active: bool) -> None:
     elif ctx.file is not None and ctx.tree.get(ctx.file) is not None:
         path = ctx.file
     else:
-        raise SwError(SW.NO_FILE_SELECTED, "no elementary file is selected")
+        raise SwError(SW.COMMAND_NOT_ALLOWED, "no elementary file is selected")
     ctx.permit(path, Mode.ACTIVATE if active else Mode.DEACTIVATE)
     ctx.tree.put(path, replace(ctx.tree.file(path), active=active))
 

@@ -1,6 +1,5 @@
 """The file system of one card, and where one logical channel is in it: current directory, file and record."""
 
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,7 @@ from bsim.spec.files import MF
 from bsim.sw import SW, SwError
 
 if TYPE_CHECKING:
-    from bsim.applets.routes import Route
+    from bsim.applets.routes import Routes
     from bsim.applets.subscriber import Subscriber
 
 CURRENT_APPLICATION: Final = b"\x7f\xff"
@@ -38,8 +37,9 @@ class FileSystem:
     __slots__ = ("pins", "routes", "subscriber", "tree")
 
     aids: tuple[bytes, ...] = ()
+    selectable: Final = True
 
-    def __init__(self, routes: "Mapping[bytes, Route]", tree: FileTree, pins: Pins, subscriber: "Subscriber") -> None:
+    def __init__(self, routes: "Routes", tree: FileTree, pins: Pins, subscriber: "Subscriber") -> None:
         self.routes: Final = routes
         self.tree: Final = tree
         self.pins: Final = pins
@@ -54,10 +54,12 @@ class FileSystem:
         self.pins.reset()
 
 
-class Application:
+class ApplicationDirectory:
     """An application directory of the file system, selected by its AID."""
 
     __slots__ = ("aids", "files", "path", "routes")
+
+    selectable: Final = True
 
     def __init__(self, files: FileSystem, path: bytes) -> None:
         self.aids: Final = (files.tree.aid(path),)
@@ -79,7 +81,7 @@ class FileSession(Session):
     __slots__ = ("_directory", "file", "home", "incoming", "outgoing", "pins", "record", "subscriber", "tree")
 
     def __init__(
-        self, applet: FileSystem | Application, files: FileSystem, home: bytes, card: Platform, channel: int
+        self, applet: FileSystem | ApplicationDirectory, files: FileSystem, home: bytes, card: Platform, channel: int
     ) -> None:
         super().__init__(applet, card, channel)
         self.tree = files.tree
@@ -144,7 +146,7 @@ class FileSession(Session):
         if sfi:
             self.enter(self.tree.by_sfi(self.directory, sfi))
         if self.file is None or self.tree.get(self.file) is None:
-            raise SwError(SW.NO_FILE_SELECTED, "no elementary file is selected")
+            raise SwError(SW.COMMAND_NOT_ALLOWED, "no elementary file is selected")
         if not self.tree.file(self.file).active:
             raise SwError(SW.REFERENCE_DATA_NOT_USABLE, "the file is deactivated")
         return self.file

@@ -10,7 +10,7 @@ from bsim.ports import Rng
 from bsim.sw import SW
 
 if TYPE_CHECKING:
-    from bsim.applets.routes import Route
+    from bsim.applets.routes import Route, Routes
 
 # ETSI TS 102 221 11.1.1.3: what is in FCP and FCI templates.
 _DF_NAME = 0x84
@@ -55,6 +55,10 @@ class Platform(Protocol):
         """Close a logical channel; SwError 6881 if it is not open, 6A86 for the basic channel."""
         ...
 
+    def put_out(self) -> None:
+        """End every session of an applet that cannot be selected any more; its channel has the master file again."""
+        ...
+
 
 class Session:
     """What one applet remembers on one logical channel, until the channel closes or the card is reset."""
@@ -66,7 +70,7 @@ class Session:
         self.card = card
         self.channel = channel
         self.open = True
-        self.routes = applet.routes
+        self.routes: Mapping[bytes, Route] = applet.routes
 
     def selected(self) -> None:
         """The applet is selected on this channel, for the first time or again: a broken-off chain is forgotten."""
@@ -94,7 +98,12 @@ class Applet(Protocol):
         ...
 
     @property
-    def routes(self) -> "Mapping[bytes, Route]":
+    def selectable(self) -> bool:
+        """Whether SELECT finds it."""
+        ...
+
+    @property
+    def routes(self) -> "Routes":
         """Header (4 bytes) to what serves it."""
         ...
 

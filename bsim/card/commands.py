@@ -4,7 +4,20 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import file_admin, files, gsm, issuer, network, pin_commands, templates, wallet
+from bsim.applets import (
+    collectibles,
+    file_admin,
+    files,
+    globalplatform,
+    gsm,
+    issuer,
+    network,
+    pin_commands,
+    signing,
+    templates,
+    wallet,
+    wallet_channel,
+)
 from bsim.applets.base import Binding
 from bsim.applets.file_session import FileSession, Method
 from bsim.applets.routes import Routes
@@ -139,8 +152,13 @@ def fcp(session: Session, *, directory: bool = False) -> bytes:
 
 
 COMMANDS: Final = uicc.compile()
-WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
-ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
+WALLET_ROUTES: Final = WalletRoutes(
+    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS, wallet_channel.COMMANDS),
+    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED, wallet_channel.TERMINATED),
+)
+STRICT_ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, globalplatform.COMMANDS)
 # The handlers of these modules are all that applet_spec/usim.toml declares.
 USIM_HANDLERS: Final = (files, file_admin, pin_commands, network)
 FILE_ROUTES: Final = Routes(COMMANDS, usim.compile(), gsm.COMMANDS)
@@ -150,6 +168,7 @@ class _NoFiles:
     """What is selected where no application is, on a card without a file system."""
 
     aids: tuple[bytes, ...] = ()
+    selectable: Final = True
     routes: Final = Routes(COMMANDS)
 
     def session(self, card: Platform, channel: int) -> Session:

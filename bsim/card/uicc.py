@@ -122,7 +122,7 @@ class Uicc:
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""
         # GlobalPlatform Card Specification 2.3.1, 11.9: without a name the issuer domain is meant; it is the first.
-        candidates = [a for a in self._applets if any(name.startswith(aid) for name in a.aids)]
+        candidates = [a for a in self._applets if a.selectable and any(name.startswith(aid) for name in a.aids)]
         applet = _occurrence(candidates[:1] if not aid else candidates, session.applet, occurrence)
         found = self._sessions.get((session.channel, applet))
         if found is None:
@@ -157,6 +157,14 @@ class Uicc:
         for key in [key for key in self._sessions if key[0] == number]:
             self._sessions.pop(key).close()
         self._current[number] = _CLOSED
+
+    def put_out(self) -> None:
+        """End every session of an applet that cannot be selected any more; its channel has the master file again."""
+        for key in [key for key in self._sessions if not key[1].selectable]:
+            self._sessions.pop(key).close()
+        for number, session in enumerate(self._current):
+            if isinstance(session, Session) and not session.applet.selectable:
+                self._current[number] = self._files.session(self, number)
 
     def make_current(self, session: Session) -> Session:
         """Select what a session is of, on its channel."""

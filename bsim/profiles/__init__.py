@@ -3,32 +3,44 @@
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import file_tree, issuer, pins, subscriber, wallet_state
+from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.bpin import is_bpin
-from bsim.applets.file_session import Application, FileSystem
+from bsim.applets.contacts import Contacts
+from bsim.applets.device import Device
+from bsim.applets.file_session import ApplicationDirectory, FileSystem
 from bsim.applets.file_tree import FileTree
+from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.pins import Pins
+from bsim.applets.registry import Registry
 from bsim.applets.subscriber import Subscriber
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import FILE_ROUTES, ISSUER_ROUTES, WALLET_ROUTES
+from bsim.card.commands import (
+    FILE_ROUTES,
+    ISSUER_ROUTES,
+    STRICT_ISSUER_ROUTES,
+    STRICT_WALLET_ROUTES,
+    WALLET_ROUTES,
+)
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
+from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
+from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
 from bsim.spec.files import file_system
-from bsim.store import Memory, RamStore, StoreError
+from bsim.store import Cell, Memory, RamStore, StoreError
 
 __all__ = [
     "DEFAULT_BPIN",
@@ -48,6 +60,8 @@ __all__ = [
 ]
 
 _PROFILE_RECORD: Final = "card.profile"
+# The package the wallet applet would have come in; nothing tells the real one's name.
+_WALLET_LOAD_FILE: Final = bytes.fromhex("A000000533C000FF8600000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +91,9 @@ class Profile:
 PROFILES: Final = {
     profile.name: profile
     for profile in (
-        Profile("strict", "the real card's commands and nothing else"),
+        Profile("strict", "the real card's commands and nothing else", rules=WalletRules(extended=False)),
         Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
+        Profile("guarded", "as extended; IMPORT SEED wants a secure channel", rules=WalletRules(secure_import=True)),
     )
 }
 
@@ -164,17 +179,40 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
-    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
-    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, profile.rules)
-    files = _files(memory, domain)
-    applications = (Application(files, one.path) for one in file_system().applications())
-    return Uicc(profile.atr, (domain, wallet, *applications), memory, rng, profile.channels, files=files)
+    issued = memory.cell(issuer.LAYOUT)
+    assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
+    extended = profile.rules.extended
+    wallet = WalletApplet(
+        applets["wallet"].aids,
+        WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
+        memory.cell(wallet_state.LAYOUT),
+        Keys(default_engine()),
+        profile.rules,
+        domain=issued,
+        registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
+        contacts=Contacts(assets),
+        signing=signing,
+        device=Device(signing, lambda: issued.value.iccid, certify),
+    )
+
+    def erase() -> None:
+        wallet.keys.wipe()
+        wallet.registry.clear()
+        assets.put(replace(assets.value, contacts=()))
+        signing.put(signing.value.without_policies())
+        wallet.cell.put(as_new(wallet.cell.value))
+
+    managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
+    issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
+    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
+    files = _files(memory, issued)
+    directories = (ApplicationDirectory(files, one.path) for one in file_system().applications())
+    return Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
 
 
-def _files(memory: Memory, domain: IssuerDomain) -> FileSystem:
+def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
     """Build the file system of a card, with its PINs and its subscriber."""
-    who = Subscriber(memory.cell(subscriber.LAYOUT), domain.cell)
+    who = Subscriber(memory.cell(subscriber.LAYOUT), issued)
     tree = FileTree(file_system(), _new_files(), memory.cell(file_tree.LAYOUT), who.content)
     return FileSystem(FILE_ROUTES, tree, Pins(memory.cell(pins.LAYOUT)), who)
 
