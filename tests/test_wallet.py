@@ -9,8 +9,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ecdsa.util import sigdecode_der
 from helpers import (
-    COMMANDS,
     BPIN,
+    COMMANDS,
     CONFLUX,
     DIGEST,
     ED25519,
