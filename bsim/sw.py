@@ -121,6 +121,11 @@ def bytes_available(length: int) -> bytes:
     return bytes((0x61, length if length < 256 else 0))
 
 
+def gsm_bytes_available(length: int) -> bytes:
+    """9Fxx: the same in class A0. 3GPP TS 51.011 9.4.1."""
+    return bytes((0x9F, length if length < 256 else 0))
+
+
 def exact_length(length: int) -> bytes:
     """6Cxx: wrong Le, `length` (1-256) is the right one. ETSI TS 102 221 10.2.1.5."""
     return bytes((0x6C, length if length < 256 else 0))
@@ -140,6 +145,7 @@ def describe(sw: int) -> str:
         return f"wrong PIN, {sw & 15} tries left"
     counted = {
         0x61: f"{sw2 or 256} bytes wait for GET RESPONSE",
+        0x9F: f"{sw2 or 256} bytes wait for GET RESPONSE",
         0x6C: f"wrong Le, {sw2 or 256} is right",
         0x91: f"done; a proactive command of {sw2 or 256} bytes waits for FETCH",
     }

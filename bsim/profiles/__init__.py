@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from operator import xor
@@ -38,8 +37,10 @@ from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
+from bsim.profiles.subscription import Subscription, new_files, subscription
 from bsim.spec import spec
 from bsim.spec.files import file_system
+from bsim.spec.objects import swapped_digits
 from bsim.store import Cell, Memory, RamStore, StoreError
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "ram_card",
     "random_iccid",
     "stored_profile",
+    "subscription",
 ]
 
 _PROFILE_RECORD: Final = "card.profile"
@@ -107,6 +109,7 @@ class Personalisation:
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
     state: ReadyMade | None = None
+    subscription: Subscription = field(default_factory=Subscription)
 
 
 def profile_named(name: str) -> Profile:
@@ -124,6 +127,7 @@ def personalisation(
     profile: str = "extended",
     iccid: str | None = None,
     state: str | None = None,
+    sim: Subscription | None = None,
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
@@ -138,8 +142,15 @@ def personalisation(
         raise ValueError("a BPIN has six digits")
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
-    encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
-    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin, state=ready)
+    encoded = encode_iccid(checked(iccid)) if iccid is not None else random_iccid(rng)
+    return Personalisation(
+        profile=profile_named(profile),
+        iccid=encoded,
+        entropy=entropy,
+        bpin=bpin,
+        state=ready,
+        subscription=sim or Subscription(),
+    )
 
 
 def personalise(store: Store, card: Personalisation) -> None:
@@ -163,6 +174,7 @@ def personalise(store: Store, card: Personalisation) -> None:
         keys.wipe()
     changes = wallet_state.LAYOUT.changes(None, state)
     changes |= issuer.LAYOUT.changes(None, IssuerState(card.iccid))
+    changes |= card.subscription.records(swapped_digits(card.iccid))
     store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
 
 
@@ -213,13 +225,8 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
 def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
     """Build the file system of a card, with its PINs and its subscriber."""
     who = Subscriber(memory.cell(subscriber.LAYOUT), issued)
-    tree = FileTree(file_system(), _new_files(), memory.cell(file_tree.LAYOUT), who.content)
+    tree = FileTree(file_system(), new_files(), memory.cell(file_tree.LAYOUT), who.content)
     return FileSystem(FILE_ROUTES, tree, Pins(memory.cell(pins.LAYOUT)), who)
-
-
-@cache
-def _new_files() -> Mapping[bytes, file_tree.File]:
-    return file_tree.factory(file_system())
 
 
 def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
@@ -254,5 +261,19 @@ def encode_iccid(digits: str) -> bytes:
 def random_iccid(rng: Rng) -> bytes:
     """Make up an ICCID: telecom, China, China Telecom's digits, and a check digit that is right. ITU-T E.118."""
     digits = "898603" + str(int.from_bytes(rng(8), "big") % 10**12).zfill(12)
+    return encode_iccid(digits + check_digit(digits))
+
+
+def checked(iccid: str) -> str:
+    """Answer an ICCID whose check digit is right; ValueError says which one would be."""
+    encode_iccid(iccid)
+    right = check_digit(iccid[:-1])
+    if iccid[-1] != right:
+        raise ValueError(f"the last digit of an ICCID checks the others: here it would be {right}")
+    return iccid
+
+
+def check_digit(digits: str) -> str:
+    """Answer the Luhn digit. ISO/IEC 7812-1 annex B."""
     doubled = (sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(digits)))
-    return encode_iccid(digits + str(-sum(doubled) % 10))
+    return str(-sum(doubled) % 10)

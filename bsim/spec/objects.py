@@ -21,6 +21,9 @@ _NAMES: Final = {
     0x83: "file identifier",
     0x84: "DF name",
     0x8A: "life cycle status",
+    0x8B: "access rule",
+    0xA5: "proprietary",
+    0xC6: "PIN status",
     0xC2: "public key",
     0xD0: "proactive command",
 }
