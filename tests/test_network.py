@@ -1,5 +1,6 @@
 """Authentication with a network: published sets, a real card's answer, and an oracle that shares no code with us."""
 
+import os
 import random
 import subprocess
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ class Challenge:
 def oracle() -> str:
     found = which("osmo-auc-gen")
     if found is None:
-        pytest.skip("osmo-auc-gen is not installed: tools/setup-system")
+        if os.environ.get("CI") == "true":
+            pytest.fail("osmo-auc-gen is missing: run tools/setup-system")
+        pytest.skip("osmo-auc-gen is not there; tools/setup-system installs it")
     return found
 
 
@@ -242,7 +245,7 @@ def test_no_application_no_authentication():
     card = bare_card()
     assert authenticate(card, RAND, RAND) == (b"", 0x6985)
     select(card, USIM)
-    assert authenticate(card, RAND, b"") == (b"", 0x6700), "AUTN is cut short"
+    assert authenticate(card, RAND, b"") == (b"", 0x6A80), "AUTN has no bytes"
     assert exchange(card, "0088008011 0F" + "00" * 16) == (b"", 0x6A80)
     assert exchange(card, "0088008111 10" + "00" * 16) == (b"", 0x6A80)
 
