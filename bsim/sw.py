@@ -37,6 +37,7 @@ class SW(IntEnum):
     INS_NOT_SUPPORTED = 0x6D00
     CLA_NOT_SUPPORTED = 0x6E00
     NO_PRECISE_DIAGNOSIS = 0x6F00
+    TOOLKIT_BUSY = 0x9300
     MAXIMUM_REACHED = 0x9850
     MAC_FAILURE = 0x9862
     SECURITY_CONTEXT_NOT_SUPPORTED = 0x9864
@@ -93,6 +94,7 @@ _MEANINGS: Final = {
     SW.INS_NOT_SUPPORTED: "instruction not supported",
     SW.CLA_NOT_SUPPORTED: "class not supported",
     SW.NO_PRECISE_DIAGNOSIS: "no precise diagnosis",
+    SW.TOOLKIT_BUSY: "a dialogue with the user is open",
     SW.MAXIMUM_REACHED: "the counter cannot be increased so far",
     SW.MAC_FAILURE: "authentication failed: the network's code is wrong",
     SW.SECURITY_CONTEXT_NOT_SUPPORTED: "authentication failed: no such security context",

@@ -20,6 +20,7 @@ from bsim.applets import (
 )
 from bsim.applets.base import Binding
 from bsim.applets.file_session import FileSession, Method
+from bsim.applets.proactive import chosen_item
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Response, Session
 from bsim.applets.usim import usim
@@ -116,9 +117,21 @@ def status(ctx: Session, indication: Indication, form: Form) -> bytes:  # noqa: 
 
 
 @uicc.handles("TERMINAL_PROFILE")
-def terminal_profile(ctx: Session, profile: bytes) -> bytes:  # noqa: ARG001 - every terminal can do what is asked of it
+def terminal_profile(ctx: Session, profile: bytes) -> bytes:
     """From now on the card may ask. ETSI TS 102 221 11.2.1."""
-    ctx.card.toolkit.terminal = True
+    ctx.card.toolkit.begin(profile)
+    return b""
+
+
+@uicc.handles("ENVELOPE")
+def envelope(ctx: Session, envelope: bytes) -> bytes:
+    """An item of the menu was chosen; what else may have happened leads to nothing. ETSI TS 102 221 11.2.2."""
+    item, toolkit = chosen_item(envelope), ctx.card.toolkit
+    if item is None or toolkit.menu is None:
+        return b""
+    if toolkit.busy:
+        raise SwError(SW.TOOLKIT_BUSY, "a dialogue with the user is open")
+    toolkit.menu.chosen(ctx.card, item)
     return b""
 
 

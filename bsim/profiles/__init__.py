@@ -16,6 +16,7 @@ from bsim.applets.file_tree import FileTree
 from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.menu import WalletMenu
 from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
 from bsim.applets.subscriber import Subscriber
@@ -219,7 +220,9 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
     files = _files(memory, issued)
     directories = (ApplicationDirectory(files, one.path) for one in file_system().applications())
-    return Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
+    card = Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
+    card.toolkit.menu = WalletMenu(wallet)
+    return card
 
 
 def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
