@@ -28,7 +28,9 @@ def create_file(ctx: FileSession, template: bytes) -> bytes:
     if parts[_FILE_ID] in {MF, b"\x7f\xff"} or ctx.tree.get(path) is not None:
         raise SwError(SW.FILE_EXISTS, "there is such a file already")
     if file.sfi and any(ctx.tree.file(child).sfi == file.sfi for child in ctx.tree.children(ctx.directory)):
-        raise SwError(SW.FILE_EXISTS, "the short file identifier is in use")
+        if _SFI in parts:
+            raise SwError(SW.FILE_EXISTS, "the short file identifier is in use")
+        file = replace(file, sfi=0)
     ctx.tree.put(path, file)
     ctx.enter(path)
     return b""

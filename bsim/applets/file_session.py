@@ -126,7 +126,8 @@ class FileSession(Session):
         found = self.tree.file(path)
         if method in {Method.CHILD_DF, Method.PARENT_DF} and not found.directory:
             raise SwError(SW.FILE_NOT_FOUND, "no such directory")
-        if path != self.home and self.tree.aid(path) and path != self._application():
+        application = path[: 2 * len(MF)]
+        if self.tree.aid(application) and application != self.home:
             raise SwError(SW.FILE_NOT_FOUND, "an application is selected by its AID")
         return path
 
