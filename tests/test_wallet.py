@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ecdsa.util import sigdecode_der
 from helpers import (
     BPIN,
+    COMMANDS,
     CONFLUX,
     DIGEST,
     ED25519,

@@ -5,7 +5,7 @@ from typing import Final
 
 from bsim import tlv
 from bsim.client.account import Account
-from bsim.client.signing import SigningCalls
+from bsim.client.assets import AssetCalls
 from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 
@@ -13,7 +13,7 @@ _ISSUER: Final = spec().applets["issuer"]
 _MOST_SEGMENTS: Final = 64  # the wallet app gives up after so many
 
 
-class Wallet(SigningCalls):
+class Wallet(AssetCalls):
     """A wallet app's view of a card. Selects the wallet applet on the basic channel; CardError for every refusal."""
 
     def version(self) -> bytes:
