@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import approval, pages
+from bsim.applets import approval, pages, policies
 from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
 from bsim.applets.wallet import Part, wallet, with_seed
@@ -24,6 +24,20 @@ class Form(IntEnum):
 
     ENTROPY = 0
     MNEMONIC = 1
+
+
+class SignInFamily(IntEnum):
+    """Whose accounts sign in: the families of sign-ins."""
+
+    ETHEREUM = 0x14
+    CONFLUX = 0x15
+
+
+class Action(IntEnum):
+    """What LOGIN POLICIES does."""
+
+    LIST = 0
+    REMOVE = 1
 
 
 _STATUS: Final = {field.name: field.values for field in wallet.spec.commands["GET_STATUS"].response}
@@ -75,7 +89,12 @@ def sign_transaction(ctx: WalletSession, slot: int, family: int, payload: bytes)
     key = approval.slot_of(ctx, slot)
     if key.algorithm not in kind.algorithms or key.coin_type not in (kind.coin_types or {key.coin_type}):
         raise SwError(SW.WRONG_DATA, "the slot's key is none for this family")
-    approval.approve(ctx, slot, decoded(kind, payload))
+    signable = decoded(kind, payload)
+    if kind.code in set(SignInFamily):
+        from bsim.applets import login as logins  # noqa: PLC0415
+
+        logins.check(key, signable)
+    approval.approve(ctx, slot, signable)
     return b""
 
 
@@ -87,6 +106,33 @@ def get_result(ctx: WalletSession) -> bytes:
     if ctx.approval.asking:
         raise SwError(SW.SECURITY_STATUS_NOT_SATISFIED, "the user has not answered")
     return ctx.approval.result
+
+
+@wallet.handles("LOGIN")
+def login(  # noqa: PLR0917 - the entry's fields
+    ctx: WalletSession, slot: int, family: SignInFamily, uses: int, until: int, message: bytes
+) -> bytes:
+    """Answers at once; where the user allowed it, the result is there at once too."""
+    from bsim.applets import login as logins  # noqa: PLC0415
+
+    approval.slot_of(ctx, slot)
+    logins.login(ctx, slot, decoded(FAMILIES[family], message), uses, until)
+    return b""
+
+
+@wallet.handles("LOGIN_POLICIES")
+def login_policies(ctx: WalletSession, action: Action, part: Part, number: bytes) -> bytes | Response:
+    """Where the user is logged in is nobody's business without the BPIN."""
+    if (action is Action.LIST) == bool(number):
+        raise SwError(SW.WRONG_DATA, "a list takes no number, and REMOVE takes one")
+    if action is Action.LIST and part is Part.NEXT:
+        return pages.following(ctx.paged, "LOGIN_POLICIES")
+    if action is Action.LIST:
+        return pages.first(ctx.paged, "LOGIN_POLICIES", policies.listed(ctx.signing.value))
+    if part is Part.NEXT:
+        raise SwError(SW.WRONG_P1_P2, "only a list has segments")
+    policies.forget(ctx.signing, number[0])
+    return b""
 
 
 @wallet.handles("ATTEST")

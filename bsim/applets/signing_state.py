@@ -1,12 +1,13 @@
 """What the card keeps of its device key and of logins over power loss, and how it is written down."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import Struct
 from typing import Final
 
 from bsim.store import Layout
 
 MAX_POLICIES: Final = 32
+MAX_DOMAIN: Final = 255
 _HEAD: Final = Struct(">BBQHQQB")  # number, slot, chain, uses, until, last, length of the domain
 
 
@@ -39,6 +40,10 @@ class SigningState:
     device_key: bytes = field(default=b"", repr=False)
     certificate: bytes = b""
     policies: tuple[Policy, ...] = ()
+
+    def without_policies(self) -> "SigningState":
+        """Answer the state with nothing allowed; itself, where nothing is."""
+        return replace(self, policies=()) if self.policies else self
 
 
 def _encode_policies(policies: tuple[Policy, ...]) -> bytes:

@@ -62,11 +62,25 @@ def _core_sign_in(payload: bytes) -> Signable:
     return sign_in.decode_core(payload)
 
 
+def _chainmaker(payload: bytes) -> Signable:
+    from bsim.chains import chainmaker  # noqa: PLC0415
+
+    return chainmaker.decode(payload)
+
+
+def _fisco(payload: bytes) -> Signable:
+    from bsim.chains import fisco  # noqa: PLC0415
+
+    return fisco.decode(payload)
+
+
 _SECP256K1: Final = frozenset({Algorithm.SECP256K1})
 _CORE: Final = frozenset({503})
 _TABLE: Final = (
     Family(0x01, "evm", "Transaction of Ethereum and its kin", _SECP256K1, evm.Transaction.decode),
     Family(0x02, "conflux", "Transaction of Conflux Core Space", _SECP256K1, conflux.Transaction.decode, _CORE),
+    Family(0x03, "chainmaker", "Transaction of ChainMaker", frozenset({Algorithm.SM2, Algorithm.P256}), _chainmaker),
+    Family(0x04, "fisco-bcos", "Transaction of FISCO BCOS 2", frozenset({Algorithm.SECP256K1, Algorithm.SM2}), _fisco),
     Family(0x10, "personal", "Message (EIP-191)", _SECP256K1, _personal),
     Family(0x11, "typed-data", "Typed data (EIP-712)", _SECP256K1, _typed_data),
     Family(0x12, "cip23-personal", "Message for Conflux Core Space (CIP-23)", _SECP256K1, _cip23_personal, _CORE),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, TypeAlias
 
-Value: TypeAlias = "int | bool | bytes | tuple[int, ...]"
+Value: TypeAlias = int | bool | bytes | tuple[int, ...]
 
 WORD: Final = 32
 

@@ -132,7 +132,7 @@ def _paired(values: tuple[Value, ...]) -> bool:
 def _text(value: Value, kind: Type, write: WriteAddress) -> str:
     if isinstance(value, bytes):
         return write(value) if kind is Type.ADDRESS else (f"0x{value.hex()}" if value else "none")
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
 def unknown(data: bytes) -> tuple[Line, ...]:

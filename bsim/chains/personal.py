@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bsim.chains.family import Line, Names, Signature, Summary, nobody
-from bsim.crypto.ecdsa import ORDER
+from bsim.chains.signatures import recoverable
 from bsim.crypto.keccak import keccak256
 
 ETH_PREFIX: Final = b"\x19Ethereum Signed Message:\n"
@@ -21,9 +21,7 @@ def digest(prefix: bytes, message: bytes) -> bytes:
 
 def signed(prefix: bytes, signature: Signature) -> bytes:
     """Answer r | s | v, 65 bytes: v is 27 or 28 as Ethereum's libraries have it, 0 or 1 as Conflux's have it."""
-    r, s, recovery_id = signature
-    if not (0 < r < ORDER and 0 < s <= ORDER // 2) or recovery_id is None or recovery_id not in (0, 1):
-        raise ValueError("r, s or the recovery id is not what a verifier takes")
+    r, s, recovery_id = recoverable(signature)
     return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((_FIRST_V[prefix] + recovery_id,))
 
 

@@ -49,8 +49,9 @@ class SignIn:
 
     def summary(self, names: Names = nobody) -> Summary:
         """Say where one signs in, and every line of the message."""
-        account = Line("Account", called(names, self.address))
-        return Summary(f"Sign in to {self.domain}", (account, *self.lines))
+        site = f"{self.scheme}://{self.domain}" if self.scheme else self.domain
+        head = Line("Site", site), Line("Account", called(names, self.address))
+        return Summary(f"Sign in to {self.domain}", (*head, *self.lines))
 
     def signed(self, signature: Signature, public_key: bytes = b"") -> bytes:  # noqa: ARG002 - it can be recovered
         """Answer r | s | v, 65 bytes."""

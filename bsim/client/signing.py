@@ -11,7 +11,8 @@ from bsim.chains.family import Family, Signable, Signature, Summary
 from bsim.client import connection
 from bsim.client.account import Account
 from bsim.client.attestation import Attestation
-from bsim.client.connection import CardError, Connection
+from bsim.client.connection import CardError
+from bsim.client.keys import KeyCalls
 from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 from bsim.sw import SW
@@ -95,7 +96,7 @@ class LoginPolicy:
         return cls(number[0], domain.decode(), *(int.from_bytes(value, "big") for value in numbers))
 
 
-class SigningCalls(Connection):
+class SigningCalls(KeyCalls):
     """Status, keys, and everything the user is shown before it is signed."""
 
     def status(self) -> Status:
@@ -110,17 +111,6 @@ class SigningCalls(Connection):
     def address(self, slot: int) -> str:
         """Answer the address of a slot as the card writes it."""
         return self.call("GET_ADDRESS", slot=slot).decode()
-
-    def account(self, slot: int) -> Account:
-        """Answer the key of a slot (1-127); CardError 6A88 if there is none."""
-        found = next((account for account in self.accounts() if account.slot == slot), None)
-        if found is None:
-            raise CardError("EXPORT_PUBKEYS", SW.REFERENCED_DATA_NOT_FOUND)
-        return found
-
-    def accounts(self) -> list[Account]:
-        """Answer the keys of all slots, in their order."""
-        raise NotImplementedError
 
     def sign_transaction(self, slot: int, payload: bytes, family: str | None = None) -> Signed:
         """Have a transaction shown and signed; the family is the coin's own unless named.

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Final
 
-from bsim import tlv
-from bsim.client.account import Account
 from bsim.client.assets import AssetCalls
 from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
@@ -56,15 +54,6 @@ class Wallet(AssetCalls):
     def update_bpin(self) -> None:
         """Have the card ask its user for the old and the new BPIN; answers before the user has typed."""
         self.call("UPDATE_BPIN")
-
-    def derive(self, coin_type: int, algorithm: Algorithm = Algorithm.SECP256K1) -> Account:
-        """Make the key of the next free slot, and answer it."""
-        self.call("DERIVE_KEY", coin_type=coin_type, algorithm=algorithm)
-        return self.accounts()[-1]
-
-    def accounts(self) -> list[Account]:
-        """Answer the keys of all slots, in their order."""
-        return [Account.parse(part) for part in tlv.parse(self.stream("EXPORT_PUBKEYS", most=_MOST_SEGMENTS))]
 
     def sign(self, coin_type: int, slot: int, digest: bytes) -> bytes:
         """Sign with a slot's key, waiting while the user types the BPIN: DER, or 64 bytes of an Ed25519 slot.

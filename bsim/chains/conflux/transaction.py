@@ -16,7 +16,7 @@ from bsim.chains.conflux.account import MAINNET, TESTNET, encode, kind, parse_ad
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.fields import U64, U256, Fields
 from bsim.chains.items import AccessList, Items
-from bsim.crypto.ecdsa import ORDER
+from bsim.chains.signatures import recoverable
 from bsim.crypto.keccak import keccak256
 
 
@@ -125,9 +125,7 @@ class Transaction:
 
     def signed(self, signature: Signature, public_key: bytes = b"") -> bytes:  # noqa: ARG002 - it can be recovered
         """Answer the raw transaction; ValueError if r, s or the recovery id is not what a node takes."""
-        r, s, recovery_id = signature
-        if not (0 < r < ORDER and 0 < s <= ORDER // 2) or recovery_id is None or recovery_id not in (0, 1):
-            raise ValueError("r, s or the recovery id is not what a chain takes")
+        r, s, recovery_id = recoverable(signature)
         return self._prefixed([self._items, *map(rlp.integer, (recovery_id, r, s))])
 
     def summary(self, names: Names = nobody) -> Summary:

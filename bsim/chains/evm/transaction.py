@@ -10,7 +10,7 @@ from bsim.chains.evm.kinds import CHAIN_IDS, LAYOUTS, LEGACY_TAIL, NONCES, Kind
 from bsim.chains.family import Names, Signature, Summary, nobody
 from bsim.chains.fields import U64, U256
 from bsim.chains.items import AccessList, Items
-from bsim.crypto.ecdsa import ORDER
+from bsim.chains.signatures import recoverable
 from bsim.crypto.keccak import keccak256
 
 _LISTS: Final = 0xC0  # RLP: what begins here is a list, and so a legacy transaction
@@ -103,13 +103,8 @@ class Transaction:
         return keccak256(self.unsigned())
 
     def signed(self, signature: Signature, public_key: bytes = b"") -> bytes:  # noqa: ARG002 - it can be recovered
-        """Answer the raw transaction; ValueError if r, s or the recovery id is out of range.
-
-        EIP-2: a chain refuses s in the upper half. Recovery ids 2 and 3 have no encoding.
-        """
-        r, s, y_parity = signature
-        if not (0 < r < ORDER and 0 < s <= ORDER // 2) or y_parity is None or y_parity not in (0, 1):
-            raise ValueError("r, s or the recovery id is not what a chain takes")
+        """Answer the raw transaction; ValueError if r, s or the recovery id is not what a chain takes."""
+        r, s, y_parity = recoverable(signature)
         if self.kind is Kind.LEGACY:
             v = 35 + 2 * self.chain_id + y_parity  # EIP-155
             return rlp.encode([*self._items[: -len(LEGACY_TAIL)], *map(rlp.integer, (v, r, s))])
