@@ -86,11 +86,11 @@ class Connection:
             return bool(answers)
 
         answers: list[bytes] = []
-        if not self._wait_for(done):
+        if not self.wait_for(done):
             raise refusals[-1]
         return answers[0]
 
-    def _wait_for(self, done: Callable[[], bool]) -> bool:
+    def wait_for(self, done: Callable[[], bool]) -> bool:
         """Ask once a second, for as long as the user may take; answers whether it was done."""
         waited = 0.0
         while not done():

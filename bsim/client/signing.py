@@ -103,6 +103,19 @@ class SigningCalls(KeyCalls):
         """Answer where the card stands; CardError 6D00 from a card of the strict profile."""
         return Status.parse(self.ask("GET_STATUS"))
 
+    def verified(self) -> bool:
+        """Wait while the user is asked for the BPIN; whether it is verified. CardError 6983 if it is blocked by now."""
+        seen: list[Status] = []
+
+        def done() -> bool:
+            seen.append(self.status())
+            return seen[-1].verified or seen[-1].dialogue == "NONE"
+
+        self.wait_for(done)
+        if not seen[-1].tries:
+            raise CardError("VERIFY_BPIN", SW.AUTHENTICATION_METHOD_BLOCKED)
+        return seen[-1].verified
+
     def import_seed(self, seed: bytes | str) -> None:
         """Give a card without a seed one that is known: a mnemonic, or its entropy (16-32 bytes)."""
         form = _COMMANDS["IMPORT_SEED"].p1.values["MNEMONIC" if isinstance(seed, str) else "ENTROPY"]
@@ -170,7 +183,7 @@ class SigningCalls(KeyCalls):
         try:
             self.call(name, **values)
         except CardError as refusal:
-            if refusal.sw != SW.SECURITY_STATUS_NOT_SATISFIED or not self._wait_for(lambda: self.status().verified):
+            if refusal.sw != SW.SECURITY_STATUS_NOT_SATISFIED or not self.verified():
                 raise
             self.call(name, **values)
 
