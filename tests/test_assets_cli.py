@@ -138,7 +138,7 @@ def test_the_table(card, bsim):  # noqa: F811
     lines = bsim("assets", "list", "--on", card).out.splitlines()
     assert [line.split() for line in lines[1:]] == [
         ["1", "1", "Ethereum", "ERC-721", "7537", "1", "Ape", "#7537", "Yuga", "Labs"],
-        ["2", "2", "Conflux", "CRC-1155", "5", "3", "敦煌飞天", "gift-only"],
+        ["2", "2", "Conflux", "CRC-1155", "5", "3", "敦煌飞天", "gift", "only"],
         ["3", "1", "chainmaker:chain1", "permissioned", "16", "1", "shop", "bound"],
     ]
     starts = {width(line[: line.index(word)]) for line, word in zip(lines, ("name", "Ape", "敦", "shop"), strict=True)}
@@ -279,3 +279,12 @@ def test_a_strict_card_says_so(tmp_path, bsim):  # noqa: F811
 def test_help_has_examples(capsys, bsim):  # noqa: F811
     for verb in ("list", "add", "remove", "show", "transfer", "import", "contacts"):
         assert "examples:" in bsim("assets", verb, "--help").out
+
+
+def test_the_demo_shows_a_gallery(bsim):  # noqa: F811
+    told = bsim("demo", "--through", "memory").out
+    assert "敦煌飞天" in told
+    assert "the card lists 234 assets" in told
+    gallery = bsim("demo", "--through", "memory", "--json").json["gallery"]
+    assert gallery["assets"] == 234
+    assert len({one["contract"] for one in gallery["shown"]}) == len(gallery["shown"]) == 12
