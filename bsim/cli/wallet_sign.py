@@ -48,8 +48,6 @@ def message(args: argparse.Namespace) -> int:
         content = parse_hex(args.hex, "the message")
     else:
         content = args.text.encode() if args.text is not None else _bytes(args.file)
-    if not content:
-        raise UsageError("the message is empty")
     _tell(args, *_approved(args, "personal", None, lambda wallet, slot: wallet.sign_message(slot, content)))
     return 0
 
