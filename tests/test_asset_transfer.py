@@ -116,6 +116,19 @@ def test_a_gift_is_shown_signed_and_marked() -> None:
     assert eth_account.Account.from_mnemonic(MNEMONIC, account_path="m/44'/60'/0'/0/1").address == OWNER
 
 
+def test_friends_are_named_in_whatever_is_signed() -> None:
+    card = collector()
+    for name, address in (("Alice", "0x3535353535353535353535353535353535353535"), ("Bob", FRIEND)):
+        contact = ber(0x80, name.encode()) + ber(0x81, address.encode())
+        expect(card, "CONTACTS", action="PUT", part="FIRST", contact=contact)
+    # The example of EIP-155.
+    unsigned = "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080"
+    command = apdu("SIGN_TRANSACTION", slot=1, family=1, payload=bytes.fromhex(unsigned))
+    shown, _ = say_yes(card, command)
+    assert "To: Alice (0x3535353535353535353535353535353535353535)" in shown.replace("\n  ", "")
+    assert "Bob" not in shown
+
+
 def test_a_part_of_several_alike() -> None:
     card = collector(PASSES)
     shown, _ = say_yes(card, transfer(amount=2))

@@ -21,6 +21,7 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsim.applets import assets_state
 from bsim.chains import asset, asset_stream
 from bsim.handset import in_handset
 from bsim.lab.powercut import FaultyStore
@@ -354,6 +355,8 @@ def test_a_damaged_record_is_a_memory_failure() -> None:
     card = again(store)
     expect(card, "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     expect(card, "GET_ASSET", 0x6581, page=0, number=1)
+    with pytest.raises(StoreError):
+        assets_state.listed(store.read())
     store.write({"asset.what": b""})
     with pytest.raises(StoreError):
         power_on(store)

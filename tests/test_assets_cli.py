@@ -43,6 +43,7 @@ def test_the_sample_is_imported_once_and_listed(card, bsim):  # noqa: F811
     own = {"number", "state"}
     assert [{k: v for k, v in one.items() if k not in own} for one in found] == given
     assert [one["number"] for one in found] == list(range(1, len(given) + 1))
+    assert bsim("card", "info", card, "--json").json["assets"] == len(given)
     assert {one["state"] for one in found} == {"held"}
 
 
