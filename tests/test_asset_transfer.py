@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from asset_oracle import Token, add, ber, expected, fill, stream
+from asset_oracle import FailingStore, Token, add, ber, expected, fill, stream
 from helpers import (
     BPIN,
     CONFLUX,
@@ -30,7 +30,7 @@ from bsim.chains import conflux
 from bsim.chains.asset import Policy
 from bsim.lab.powercut import FaultyStore
 from bsim.ports import Card
-from bsim.store import RamStore, StoreError
+from bsim.store import RamStore
 
 # Account 1 of the test mnemonic is slot 1; account 2 is who gets it.
 OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -306,15 +306,7 @@ def test_what_was_taken_off_the_list_meanwhile_stays_off_it() -> None:
 
 
 def test_a_mark_that_cannot_be_written_signs_nothing() -> None:
-    class Failing(RamStore):
-        broken = False
-
-        def write(self, changes: object) -> None:
-            if self.broken:
-                raise StoreError("no room")
-            super().write(changes)  # type: ignore[arg-type]
-
-    store = Failing()
+    store = FailingStore()
     card = collector(APE, store=store)
     _, question = read_pages(card, card.transmit(transfer()))
     store.broken = True
