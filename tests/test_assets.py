@@ -1,9 +1,10 @@
 """The registry of assets and the contacts, through the card: lists of every length, and a model of what is there."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from asset_oracle import BAYC, Token, add, count, expected, fill, many, segments, stream
+from asset_oracle import BAYC, FailingStore, Token, add, count, expected, fill, many, segments, stream
 from helpers import (
     ENTROPY,
     KEY2,
@@ -21,7 +22,9 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsim.applets import assets_state
 from bsim.chains import asset, asset_stream
+from bsim.fleet import Fleet
 from bsim.handset import in_handset
 from bsim.lab.powercut import FaultyStore
 from bsim.ports import Card, Store
@@ -215,14 +218,11 @@ def test_get(size: int) -> None:
 
 
 def test_the_longest_asset_there_is() -> None:
-    longest = Token(
-        (1 << 256) - 1, 127, b"\xff" + b"c" * 32, b"k" * 64, 5, b"\xff" * 32, 7, (1 << 64) - 1,
-        b"n" * 128, b"m:" + b"x" * 1022, b"i" * 64,
-    )  # fmt: skip
-    assert len(longest.new()) == asset.MAX_NEW
+    token = longest((1 << 256) - 1)
+    assert len(token.new()) == asset.MAX_NEW
     card = verified_card()
-    assert add(card, longest) == 1
-    assert stream(card) == longest.listed(1)
+    assert add(card, token) == 1
+    assert stream(card) == token.listed(1)
     expect(card, "GET_ASSET", page=5, number=1)
 
 
@@ -327,15 +327,7 @@ def test_a_card_without_assets_keeps_no_record_of_them() -> None:
 
 
 def test_a_store_that_fails_leaves_all_as_it_was() -> None:
-    class Failing(RamStore):
-        broken = False
-
-        def write(self, changes: object) -> None:
-            if self.broken:
-                raise StoreError("no room")
-            super().write(changes)  # type: ignore[arg-type]
-
-    store = Failing()
+    store = FailingStore()
     card = holder(store)
     tokens = fill(card, many(70))
     store.broken = True
@@ -354,6 +346,8 @@ def test_a_damaged_record_is_a_memory_failure() -> None:
     card = again(store)
     expect(card, "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     expect(card, "GET_ASSET", 0x6581, page=0, number=1)
+    with pytest.raises(StoreError):
+        assets_state.listed(store.read())
     store.write({"asset.what": b""})
     with pytest.raises(StoreError):
         power_on(store)
@@ -447,6 +441,28 @@ def test_assets_stay_with_their_seed() -> None:
     card = again(store)
     assert count(card) == 0
     assert add(card, many(1)[0]) == 51
+
+
+def longest(number: int) -> Token:
+    """An asset of which there is no longer one."""
+    return Token(
+        number, 127, b"\xff" + b"c" * 32, b"k" * 64, 5, b"\xff" * 32, 7, (1 << 64) - 1,
+        b"n" * 128, b"m:" + b"x" * 1022, b"i" * 64,
+    )  # fmt: skip
+
+
+def test_a_card_of_a_fleet_keeps_them() -> None:
+    """Two blocks of the longest there are, over power loss; another card of the fleet keeps no byte more than before."""
+    fleet = Fleet("collectors", 2, phone=partial(in_handset, handset="right"))
+    idle = len(fleet.memory.packed(1))
+    card = fleet[0]
+    select(card)
+    expect(card, "VERIFY_BPIN")
+    tokens = fill(card, map(longest, range(PER_BLOCK + 1)))
+    card.close()
+    select(card)
+    assert (stream(card), count(card)) == (expected(tokens), PER_BLOCK + 1)
+    assert len(fleet.memory.packed(1)) == idle == len(Fleet("collectors", 2).memory.packed(1))
 
 
 def test_a_reset_and_a_snapshot_keep_them() -> None:

@@ -17,7 +17,6 @@ from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key
 
 from bsim.applets import assets_state
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES
-from bsim.chains import asset_stream
 from bsim.chains.asset import State
 from bsim.crypto.mnemonic import seed as seed_of
 from bsim.store import Given, SqliteStore
@@ -84,8 +83,7 @@ class Expected:
 
 def assets(records: Mapping[str, bytes]) -> tuple[dict[int, tuple[int, State]], int]:
     """The token ids and states by the card's numbers, and the number given last."""
-    found = [one for block in assets_state.BLOCKS.load(records).values() for one in asset_stream.parse_all(block)]
-    tokens = {one.number: (int.from_bytes(one.token_id), one.state) for one in found}
+    tokens = {one.number: (int.from_bytes(one.token_id), one.state) for one in assets_state.listed(records)}
     return tokens, assets_state.LAYOUT.load(records).last
 
 
