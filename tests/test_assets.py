@@ -372,9 +372,12 @@ def test_a_store_that_fails_leaves_all_as_it_was() -> None:
 def test_a_damaged_record_is_a_memory_failure() -> None:
     store = RamStore()
     fill(holder(store), many(3))
+    whole = store.read()["asset.000000"]
+    for damaged in (b"\xe1\x05junk", whole[:-1], whole[:12] + b"\x7f" + whole[13:], whole[:16] + b"\x7f" + whole[17:]):
+        store.write({"asset.000000": damaged})
+        expect(again(store), "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     store.write({"asset.000000": b"\xe1\x05junk"})
     card = again(store)
-    expect(card, "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     expect(card, "GET_ASSET", 0x6581, page=0, number=1)
     with pytest.raises(StoreError):
         assets_state.listed(store.read())
