@@ -23,10 +23,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsim.applets import assets_state
+from bsim.card import T0
 from bsim.chains import asset, asset_stream
+from bsim.client import Wallet
+from bsim.client.assets import Wanted
 from bsim.fleet import Fleet
 from bsim.handset import in_handset
 from bsim.lab.powercut import FaultyStore
+from bsim.lab.t0_client import exchange as exchange_t0
 from bsim.ports import Card, Store
 from bsim.profiles import power_on
 from bsim.profiles.life import factory_reset, terminate
@@ -240,6 +244,32 @@ def test_an_asset_comes_in_a_command_chain_too() -> None:
     assert stream(card) == token.listed(1)
 
 
+def test_over_t0() -> None:
+    """Segments of 256 bytes, filters and long assets where the fifth byte is the length of one direction only."""
+
+    class OverT0:
+        def __init__(self, card: Card) -> None:
+            self.card = T0(card)
+
+        def reset(self) -> bytes:
+            return self.card.reset()
+
+        def transmit(self, command: bytes) -> bytes:
+            assert len(command) <= 261, "no extended APDU"
+            return exchange_t0(self.card.transmit, command)
+
+    card = OverT0(holder())
+    wallet = Wallet(card)
+    tokens = dict(enumerate([*many(30), longest(7)], 1))
+    for number, token in tokens.items():
+        assert wallet.add_asset(asset.parse_new(token.new())) == number
+    assert stream(card) == expected(tokens)
+    assert stream(card, "SLOT", b"\x7f") == tokens[31].listed(31)
+    assert wallet.assets(Wanted.slot(127)) == [wallet.asset(31)]
+    assert wallet.assets(Wanted.chain(4, b"ddc")) == [one for one in wallet.assets() if one.chain_id == b"ddc"]
+    assert wallet.count_assets(Wanted.contract(b"k" * 64)) == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -342,9 +372,12 @@ def test_a_store_that_fails_leaves_all_as_it_was() -> None:
 def test_a_damaged_record_is_a_memory_failure() -> None:
     store = RamStore()
     fill(holder(store), many(3))
+    whole = store.read()["asset.000000"]
+    for damaged in (b"\xe1\x05junk", whole[:-1], whole[:12] + b"\x7f" + whole[13:], whole[:16] + b"\x7f" + whole[17:]):
+        store.write({"asset.000000": damaged})
+        expect(again(store), "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     store.write({"asset.000000": b"\xe1\x05junk"})
     card = again(store)
-    expect(card, "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     expect(card, "GET_ASSET", 0x6581, page=0, number=1)
     with pytest.raises(StoreError):
         assets_state.listed(store.read())
@@ -452,7 +485,7 @@ def longest(number: int) -> Token:
 
 
 def test_a_card_of_a_fleet_keeps_them() -> None:
-    """Two blocks of the longest there are, over power loss; another card of the fleet keeps no byte more than before."""
+    """Two blocks of the longest there are, over power loss; another card of the fleet keeps no byte more."""
     fleet = Fleet("collectors", 2, phone=partial(in_handset, handset="right"))
     idle = len(fleet.memory.packed(1))
     card = fleet[0]
