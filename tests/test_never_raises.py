@@ -12,7 +12,6 @@ from functools import cache
 import pytest
 from helpers import (
     BPIN,
-    COMMANDS,
     ENTROPY,
     KEY2,
     SPEC,
@@ -44,7 +43,7 @@ TOTAL = 200_000
 ROUND = 1_000  # commands to one card, before another takes its place
 RESETS = 400  # one reset in so many commands
 
-EXAMPLES = [example.command for command in COMMANDS.values() for example in command.examples]
+BY_APPLET = [list(applet.commands.values()) for applet in (SPEC.applets["wallet"], *SPEC.applets.values())]
 Mutation = Callable[[random.Random, bytearray], None]
 
 
@@ -199,12 +198,14 @@ def command(generator: random.Random) -> bytes:
     choice = generator.random()
     if choice < 0.08:
         return generator.randbytes(generator.choice((0, 1, 2, 3, 4, 5, 6, 7, 8, 20, 260, 300)))
+    # Applets come in turn, however many commands each has: most are refused where another one is selected.
+    applet = generator.choice(BY_APPLET)
     if choice < 0.4:
-        raw = generator.choice(EXAMPLES)
+        raw = generator.choice(generator.choice(applet).examples).command
     elif choice < 0.45:
         raw = restore(generator)
     else:
-        raw = valid(generator, generator.choice(list(COMMANDS.values())))
+        raw = valid(generator, generator.choice(applet))
     mutant = bytearray(raw)
     for _ in range(generator.choice((0, 0, 1, 1, 1, 2, 4))):
         if mutant:

@@ -1,4 +1,4 @@
-"""A SIM tool's walk and full exports through the real PC/SC stack. How long that takes is `bsim bench pcsc`'s to say."""
+"""A SIM tool's walk and full exports through the real PC/SC stack. `bsim bench pcsc` says how long that takes."""
 
 import pytest
 from sim_tool import SimTool
