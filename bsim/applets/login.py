@@ -15,6 +15,7 @@ from bsim.applets.wallet_state import Slot
 from bsim.chains import conflux, evm, timestamp
 from bsim.chains.family import Signable
 from bsim.chains.sign_in import CONFLUX, ETHEREUM, Kind, SignIn
+from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 from bsim.sw import SW, SwError
 
@@ -62,7 +63,8 @@ def check(slot: Slot, message: Signable) -> SignIn:
     if not isinstance(message, SignIn):
         raise SwError(SW.WRONG_DATA, "the message is no sign-in")
     own, asked = _ACCOUNTS[message.kind]
-    if own(slot.public_key) != asked(message.address):
+    # Only these keys have such an account: what makes an address of a point takes no other.
+    if slot.algorithm is not Algorithm.SECP256K1 or own(slot.public_key) != asked(message.address):
         raise SwError(SW.WRONG_DATA, "the message is for another account")
     return message
 
@@ -83,15 +85,17 @@ def _covers(policy: Policy, message: SignIn) -> bool:
 
 def _remember(session: "WalletSession", site: Site, message: SignIn, uses: int, until: int) -> Callable[[], None]:
     """How to ask, later, whether the card may log its user in by itself; what is wrong with that is refused now."""
-    cell, last = session.signing, message.issued_at
-    if until <= last:
+    cell = session.signing
+    if until <= message.issued_at:
         raise SwError(SW.WRONG_DATA, "it would end before it begins")
     if policies.number_for(cell.value, site) is None:
         raise SwError(SW.NOT_ENOUGH_MEMORY, "the card remembers no more domains")
 
     def answered(yes: bool) -> None:
-        number = policies.number_for(cell.value, site)
+        number, known = policies.number_for(cell.value, site), policies.found(cell.value, site)
         if yes and number is not None:
+            # What was seen once stays seen, whatever the user allows since.
+            last = max(message.issued_at, known.last) if known else message.issued_at
             policies.put(cell, Policy(number, site.slot, site.chain, uses, until, last, site.domain))
 
     question = _TEXT["remember"].format(domain=site.domain, uses=uses, until=timestamp.encode(until))

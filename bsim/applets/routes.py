@@ -26,6 +26,7 @@ Handler = Callable[..., bytes | Response]
 Split = Callable[[bytes, int, int], tuple[Any, ...] | None]
 """Cuts the data of a command, from start to end, into its fields; None where a value is none of the legal ones."""
 
+_MOST_KEPT: Final = 1024  # headers of a command; P1 and P2 of READ BINARY would fill memory with all offsets there are
 _INTEGERS: Final = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I"}
 _WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
 _WRONG_DATA: Final = SW.WRONG_DATA.encoded
@@ -71,7 +72,8 @@ class Routes(dict[bytes, Route]):
             return _WRONG_P1_P2
         if cla.chaining:
             return _Chain(self, header, route).append
-        self[header] = route
+        if len(command.p1.legal) * len(command.p2.legal) <= _MOST_KEPT:
+            self[header] = route
         return route
 
     def declares(self, header: bytes) -> bool:
@@ -234,6 +236,9 @@ def _parameters(command: Command, types: Mapping[str, type]) -> Callable[[bytes,
     if command.le_asked:
         longest = command.response_maximum
         return lambda raw, le: (*(legal[raw[at]] for at, legal in named), le or longest)
+    if len(named) == 2:  # what is read page after page: without a loop
+        (_, first), (_, second) = named
+        return lambda raw, _le: (first[raw[2]], second[raw[3]])
     return (lambda raw, _le: tuple(legal[raw[at]] for at, legal in named)) if named else None
 
 

@@ -1,15 +1,20 @@
 """What an applet remembers on a channel, and what the card gives it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from bsim import tlv
 from bsim.applets.toolkit import Toolkit
 from bsim.ports import Rng
 from bsim.sw import SW
 
 if TYPE_CHECKING:
     from bsim.applets.routes import Route, Routes
+
+# ETSI TS 102 221 11.1.1.3: what is in FCP and FCI templates.
+_DF_NAME = 0x84
+_FILE_DESCRIPTOR = tlv.encode(0x82, b"\x78\x21")  # a DF, shareable
+_ACTIVATED = tlv.encode(0x8A, b"\x05")
 
 
 class Platform(Protocol):
@@ -33,8 +38,12 @@ class Platform(Protocol):
         """Select an application on the session's channel; SwError 6A82 if there is none."""
         ...
 
-    def select_master_file(self, session: "Session") -> "Session":
-        """Select no application on the session's channel."""
+    def files(self, channel: int) -> "Session":
+        """Answer a session of the file system for a channel, at the master file and without an application."""
+        ...
+
+    def make_current(self, session: "Session") -> "Session":
+        """Select what a session is of, on its channel."""
         ...
 
     def open_channel(self, session: "Session", number: int) -> int:
@@ -65,6 +74,14 @@ class Session:
     def selected(self) -> None:
         """The applet is selected on this channel, for the first time or again: a broken-off chain is forgotten."""
         self.routes = self.applet.routes
+
+    def name(self) -> bytes:
+        """The DF name data object; nothing where what is selected has no name."""
+        return tlv.encode(_DF_NAME, self.applet.aids[0]) if self.applet.aids else b""
+
+    def parameters(self) -> bytes:
+        """The file control parameters of what is selected. ETSI TS 102 221 11.1.1.3.1."""
+        return _FILE_DESCRIPTOR + self.name() + _ACTIVATED
 
     def close(self) -> None:
         """The channel closes: nothing may be granted to this session any more."""
@@ -98,8 +115,7 @@ class Applet(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response that is not plain success: data that comes with a warning."""
 
     data: bytes

@@ -8,7 +8,7 @@ from bsim.apdu import CHANNELS, CLAS
 from bsim.applets.routes import Route, refuse
 from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
-from bsim.card.commands import MASTER_FILE
+from bsim.card.commands import NO_FILES
 from bsim.ports import Rng
 from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
@@ -41,10 +41,21 @@ _CLOSED: Final = _Closed()
 class Uicc:
     """A powered card. Not safe for several threads at once, as a card has one line."""
 
-    __slots__ = ("_applets", "_atr", "_channels", "_current", "_memory", "_sessions", "rng", "toolkit")
+    __slots__ = ("_applets", "_atr", "_channels", "_current", "_files", "_memory", "_sessions", "rng", "toolkit")
 
-    def __init__(self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int) -> None:
+    def __init__(
+        self,
+        atr: bytes,
+        applets: Sequence[Applet],
+        memory: Memory,
+        rng: Rng,
+        channels: int,
+        *,
+        files: Applet = NO_FILES,
+    ) -> None:
+        """`files` is what channels begin at, where no application is selected."""
         self._atr: Final = atr
+        self._files = files
         self._applets = tuple(applets)
         self._memory = memory
         self._channels: Final = min(channels, CHANNELS)
@@ -58,11 +69,11 @@ class Uicc:
         """Power-cycle: all that is volatile is gone; answers the ATR."""
         self._memory.rollback()
         self.toolkit.reset()
-        for applet in self._applets:
+        for applet in (self._files, *self._applets):
             applet.reset()
         self._sessions.clear()
         self._current = [_CLOSED] * CHANNELS
-        self._current[0] = MASTER_FILE.session(self, 0)
+        self._current[0] = self._files.session(self, 0)
         return self._atr
 
     def reload(self) -> None:
@@ -74,7 +85,8 @@ class Uicc:
         self.reset()
         self._memory.close()
         # What is left answers as a card without applications: no seed stays where a caller keeps the object.
-        self._applets, self._memory = (), Memory(RamStore())
+        self._applets, self._files, self._memory = (), NO_FILES, Memory(RamStore())
+        self._current[0] = NO_FILES.session(self, 0)
 
     def transmit(self, command: bytes) -> bytes:
         """Carry out one command APDU; whatever the bytes, answers a response APDU."""
@@ -115,11 +127,11 @@ class Uicc:
         found = self._sessions.get((session.channel, applet))
         if found is None:
             found = self._sessions[session.channel, applet] = applet.session(self, session.channel)
-        return self._make_current(found)
+        return self.make_current(found)
 
-    def select_master_file(self, session: Session) -> Session:
-        """Select no application."""
-        return self._make_current(MASTER_FILE.session(self, session.channel))
+    def files(self, channel: int) -> Session:
+        """Answer a session of the file system for a channel, at the master file and without an application."""
+        return self._files.session(self, channel)
 
     def open_channel(self, session: Session, number: int) -> int:
         """Open a logical channel (0: the first that is free); SwError 6881 if there is none."""
@@ -129,7 +141,7 @@ class Uicc:
         number = number or free[0]
         # ISO/IEC 7816-4 11.1.2: opened from the basic channel, it begins at the master file; from another, at
         # what is selected there.
-        applet = session.applet if session.channel else MASTER_FILE
+        applet = session.applet if session.channel else self._files
         opened = applet.session(self, number)
         if session.channel and applet in self._applets:
             self._sessions[number, applet] = opened
@@ -152,9 +164,10 @@ class Uicc:
             self._sessions.pop(key).close()
         for number, session in enumerate(self._current):
             if isinstance(session, Session) and not session.applet.selectable:
-                self._current[number] = MASTER_FILE.session(self, number)
+                self._current[number] = self._files.session(self, number)
 
-    def _make_current(self, session: Session) -> Session:
+    def make_current(self, session: Session) -> Session:
+        """Select what a session is of, on its channel."""
         session.selected()
         self._current[session.channel] = session
         return session

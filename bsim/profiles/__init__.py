@@ -7,18 +7,29 @@ from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import assets_state, issuer, signing_state, wallet_state
+from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
+from bsim.applets.file_session import ApplicationDirectory, FileSystem
+from bsim.applets.file_tree import FileTree
 from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.menu import WalletMenu
+from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
+from bsim.applets.subscriber import Subscriber
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import ISSUER_ROUTES, STRICT_ISSUER_ROUTES, STRICT_WALLET_ROUTES, WALLET_ROUTES
+from bsim.card.commands import (
+    FILE_ROUTES,
+    ISSUER_ROUTES,
+    STRICT_ISSUER_ROUTES,
+    STRICT_WALLET_ROUTES,
+    WALLET_ROUTES,
+)
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
@@ -27,8 +38,11 @@ from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
+from bsim.profiles.subscription import Subscription, new_files, subscription
 from bsim.spec import spec
-from bsim.store import Memory, RamStore, StoreError
+from bsim.spec.files import file_system
+from bsim.spec.objects import swapped_digits
+from bsim.store import Cell, Memory, RamStore, StoreError
 
 __all__ = [
     "DEFAULT_BPIN",
@@ -45,6 +59,7 @@ __all__ = [
     "ram_card",
     "random_iccid",
     "stored_profile",
+    "subscription",
 ]
 
 _PROFILE_RECORD: Final = "card.profile"
@@ -95,6 +110,7 @@ class Personalisation:
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
     state: ReadyMade | None = None
+    subscription: Subscription = field(default_factory=Subscription)
 
 
 def profile_named(name: str) -> Profile:
@@ -112,6 +128,7 @@ def personalisation(
     profile: str = "extended",
     iccid: str | None = None,
     state: str | None = None,
+    sim: Subscription | None = None,
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
@@ -126,8 +143,15 @@ def personalisation(
         raise ValueError("a BPIN has six digits")
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
-    encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
-    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin, state=ready)
+    encoded = encode_iccid(checked(iccid)) if iccid is not None else random_iccid(rng)
+    return Personalisation(
+        profile=profile_named(profile),
+        iccid=encoded,
+        entropy=entropy,
+        bpin=bpin,
+        state=ready,
+        subscription=sim or Subscription(),
+    )
 
 
 def personalise(store: Store, card: Personalisation) -> None:
@@ -151,6 +175,7 @@ def personalise(store: Store, card: Personalisation) -> None:
         keys.wipe()
     changes = wallet_state.LAYOUT.changes(None, state)
     changes |= issuer.LAYOUT.changes(None, IssuerState(card.iccid))
+    changes |= card.subscription.records(swapped_digits(card.iccid))
     store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
 
 
@@ -193,7 +218,18 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
     issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
     domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
-    return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
+    files = _files(memory, issued)
+    directories = (ApplicationDirectory(files, one.path) for one in file_system().applications())
+    card = Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
+    card.toolkit.menu = WalletMenu(wallet)
+    return card
+
+
+def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
+    """Build the file system of a card, with its PINs and its subscriber."""
+    who = Subscriber(memory.cell(subscriber.LAYOUT), issued)
+    tree = FileTree(file_system(), new_files(), memory.cell(file_tree.LAYOUT), who.content)
+    return FileSystem(FILE_ROUTES, tree, Pins(memory.cell(pins.LAYOUT)), who)
 
 
 def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
@@ -231,5 +267,19 @@ def encode_iccid(digits: str) -> bytes:
 def random_iccid(rng: Rng) -> bytes:
     """Make up an ICCID: telecom, China, China Telecom's digits, and a check digit that is right. ITU-T E.118."""
     digits = "898603" + str(int.from_bytes(rng(8), "big") % 10**12).zfill(12)
+    return encode_iccid(digits + check_digit(digits))
+
+
+def checked(iccid: str) -> str:
+    """Answer an ICCID whose check digit is right; ValueError says which one would be."""
+    encode_iccid(iccid)
+    right = check_digit(iccid[:-1])
+    if iccid[-1] != right:
+        raise ValueError(f"the last digit of an ICCID checks the others: here it would be {right}")
+    return iccid
+
+
+def check_digit(digits: str) -> str:
+    """Answer the Luhn digit. ISO/IEC 7812-1 annex B."""
     doubled = (sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(digits)))
-    return encode_iccid(digits + str(-sum(doubled) % 10))
+    return str(-sum(doubled) % 10)

@@ -114,7 +114,7 @@ def folder() -> Traversable:
 
 def _declaration(file: Traversable) -> tuple[_Entry, _Entry] | None:
     """The head of a file and the file; None for one that holds no declaration."""
-    if not file.name.endswith(".toml"):
+    if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.files reads that one
         return None
     try:
         top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)

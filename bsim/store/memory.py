@@ -24,14 +24,16 @@ class Layout(Generic[State]):
         self._kind = kind
         self._prefix = prefix
         self._codecs = codecs
+        # What a load needs of each field, made once: going back to a snapshot loads every state of a card.
+        self._fields = [(name, f"{prefix}.{name}", decode) for name, (_, decode) in codecs.items()]
         self._later = {f"{prefix}.{name}": value for name, value in (later or {}).items()}
 
     def load(self, records: Mapping[str, bytes]) -> State:
         """Build the state from its records; StoreError if one is missing or malformed."""
-        records = {**self._later, **records}
+        later = self._later
         try:
             return self._kind(
-                **{name: decode(records[f"{self._prefix}.{name}"]) for name, (_, decode) in self._codecs.items()}
+                **{name: decode(records[key] if key in records else later[key]) for name, key, decode in self._fields}
             )
         except (KeyError, ValueError) as fault:
             raise StoreError(f"the card's {self._prefix} records are incomplete or damaged") from fault
