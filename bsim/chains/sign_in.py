@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from bsim.chains import core_account as core
+from bsim.chains import evm_account as evm
 from bsim.chains import timestamp
-from bsim.chains.conflux import account as core
-from bsim.chains.evm import account as evm
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.personal import CFX_PREFIX, ETH_PREFIX, digest, signed
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from bsim.chains.conflux.account import encode
-from bsim.chains.evm.account import checksum, parse_address
+from bsim.chains.core_account import encode
+from bsim.chains.evm_account import checksum, parse_address
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.fields import hex_bytes
 from bsim.chains.personal import CFX_PREFIX, ETH_PREFIX, signed
