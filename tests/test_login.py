@@ -185,6 +185,10 @@ def test_only_the_slots_own_account_signs_in() -> None:
         assert site.login(raw=raw) == b"\x6a\x80"
         assert exchange(site.card, apdu("SIGN_TRANSACTION", slot=1, family=ETHEREUM, payload=raw)) == (b"", 0x6A80)
     assert site.login(raw=message(second), slot=3) == b"\x6a\x88"
+    derive(site.card, 501, 2)
+    derive(site.card, 60, 3)
+    for slot in (3, 4):
+        assert site.login(raw=message(second), slot=slot) == b"\x6a\x80", "a key of another curve has no such account"
     site.yes(site.login(raw=message(second), slot=2))
     assert result(site.card)[1] == 0x9000
 
