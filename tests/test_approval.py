@@ -276,3 +276,44 @@ def test_any_bytes_are_asked_about_or_refused(slot: int, family: int, payload: b
     assert question.type == CommandType.GET_INKEY
     respond_no(held.card, question)
     assert held.state() == before
+
+
+def nested(size: int) -> bytes:
+    """Lists in lists in RLP, as deep as that many bytes can be."""
+    found = b"\xc0"
+    while len(found) < size:
+        count = (len(found).bit_length() + 7) // 8
+        long = bytes((0xF7 + count,)) + len(found).to_bytes(count, "big")
+        found = (bytes((0xC0 + len(found),)) if len(found) < 56 else long) + found
+    return found
+
+
+DEEP = nested(60_000)
+HOSTILE = {
+    "lists in lists": DEEP,
+    "lists in lists of type 2": b"\x02" + DEEP,
+    "lists in lists of Core Space": b"cfx\x02" + DEEP,
+    "objects in objects": b'{"a":' * 9_000 + b"1" + b"}" * 9_000,
+    "arrays in arrays": b"[" * 30_000 + b"]" * 30_000,
+    "arrays of arrays as types": b'{"domain":{},"message":{},"primaryType":"A","types":{"A":[{"name":"a","type":"A'
+    + b"[]" * 20_000
+    + b'"}]}}',
+    "a number of sixty thousand digits": b'{"a":' + b"9" * 60_000 + b"}",
+    "empty strings": b"\xf9" + (65_000).to_bytes(2, "big") + b"\x80" * 65_000,
+    "nothing but controls": bytes(range(32)) * 2_000,
+    "nothing but lines": b"\n" * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_payloads_made_to_exhaust_the_card(held: Held, name: str) -> None:
+    payload = HOSTILE[name][:65_530]
+    for code, family in FAMILIES.items():
+        slot = slot_for(code, min(family.algorithms))
+        response = held.card.transmit(apdu("SIGN_TRANSACTION", slot=slot, family=code, payload=payload))
+        if response[-2] == 0x91:
+            assert code in {0x10, 0x12}, "any bytes are a message, and nothing else"
+            _, question = read_pages(held.card, response)
+            respond_no(held.card, question)
+        else:
+            assert response == b"\x6a\x80"
