@@ -15,7 +15,9 @@ from helpers import (
     exchange,
     expect,
     export,
+    fetch,
     open_channel,
+    respond,
     select,
 )
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ from test_confirm import UNSIGNED, read_pages, result
 
 from bsim.apdu import CommandApdu
 from bsim.applets.confirm import page
-from bsim.applets.proactive import CommandType
+from bsim.applets.proactive import CommandType, Result
 from bsim.chains import FAMILIES
 from bsim.chains.family import Signature
 from bsim.crypto import p256, sm2, verify
@@ -116,8 +118,6 @@ def test_what_is_signed_is_what_was_shown(held: Held, code: int) -> None:
 
 
 def enter_yes(card: Judge, question: object) -> None:
-    from helpers import respond
-
     assert respond(card, question, "\1") == b"\x90\0"  # type: ignore[arg-type]
 
 
@@ -173,8 +173,6 @@ def test_64_kilobytes_in_a_chain() -> None:
 
 
 def respond_no(card: Judge, question: object) -> None:
-    from helpers import respond
-
     respond(card, question, "\0")  # type: ignore[arg-type]
 
 
@@ -313,7 +311,6 @@ def test_payloads_made_to_exhaust_the_card(held: Held, name: str) -> None:
         response = held.card.transmit(apdu("SIGN_TRANSACTION", slot=slot, family=code, payload=payload))
         if response[-2] == 0x91:
             assert code in {0x10, 0x12}, "any bytes are a message, and nothing else"
-            _, question = read_pages(held.card, response)
-            respond_no(held.card, question)
+            respond(held.card, fetch(held.card, response), result=Result.TERMINATED_BY_USER)
         else:
             assert response == b"\x6a\x80"
