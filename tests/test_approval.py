@@ -25,6 +25,7 @@ from payloads import PAYLOADS
 from test_confirm import UNSIGNED, read_pages, result
 
 from bsim.apdu import CommandApdu
+from bsim.applets.confirm import page
 from bsim.applets.proactive import CommandType
 from bsim.chains import FAMILIES
 from bsim.chains.family import Signature
@@ -99,9 +100,9 @@ def test_what_is_signed_is_what_was_shown(held: Held, code: int) -> None:
             response = held.card.transmit(apdu("SIGN_TRANSACTION", slot=slot, family=code, payload=payload))
             shown, question = read_pages(held.card, response)
             summary = signable.summary()
-            assert shown[0].split("\n")[0].startswith(summary.title[:20].split("\n")[0])
-            labels = "\n".join(shown)
-            assert all(f"{line.label}: " in labels for line in summary.lines if line.text)
+            hidden = [("Not shown", ", ".join(summary.hidden))] if summary.hidden else []
+            told = page(summary.title, [*summary.lines, *hidden])
+            assert "".join(shown[:-1]).replace("\n", "") == told.replace("\n", ""), "all of it, and nothing else"
             assert result(held.card) == (b"", 0x6982)
             enter_yes(held.card, question)
             data, sw = result(held.card)
