@@ -237,7 +237,7 @@ def test_what_sign_refuses(bsim, keyed):
     assert "9 tries left" in refused("--slot", "1", "--bpin", "000000", DIGEST, code=1)
     assert "BPIN was not verified" in refused("--slot", "1", "--handset", "cancel", DIGEST, code=1)
     assert "six digits" in refused("--slot", "1", "--bpin", "1", DIGEST, code=2)
-    assert "right, wrong, cancel" in refused("--slot", "1", "--handset", "maybe", DIGEST, code=2)
+    assert "right, wrong, yes, no, cancel" in refused("--slot", "1", "--handset", "maybe", DIGEST, code=2)
     assert "terminal" in refused("--slot", "1", "--handset", "ask", DIGEST, code=2)
 
 
@@ -562,6 +562,27 @@ def test_json_that_is_not_guessed_at(bsim, card, tmp_path, text, reason):
         assert "one.json: not JSON" in said.err
         assert reason in said.err
         assert said.err.count("\n") == 1
+
+
+def test_deep_json_where_another_library_has_raised_the_recursion_limit(tmp_path):
+    """eth-account does, and Python's JSON reader then runs out of stack: no file and no payload may get that far."""
+    file = tmp_path / "deep.json"
+    file.write_text(DEEP, encoding="utf-8")
+    program = f"""
+import sys
+sys.setrecursionlimit(10**6)
+from bsim.chains import typed_data
+from bsim.cli import main
+for payload in (b"[" * 65000, b'{{"a":' * 9000, b'"' * 9000, b'"' + b"\\\\" * 9000):
+    try:
+        typed_data.decode(payload)
+    except ValueError as fault:
+        print(fault)
+sys.exit(main(["demo", "--through", "memory", "--tx", {str(file)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.count("not JSON")) == (2, 4), done.stderr
+    assert "nested too deeply" in done.stderr
 
 
 def test_the_demo_fits_a_terminal(bsim):
