@@ -165,7 +165,7 @@ def test_it_is_a_sequence_of_cards() -> None:
         ({"size": 0}, "1 to"),
         ({"size": 10**12 + 1}, "1 to"),
         ({"coins": ((1 << 31, Algorithm.SECP256K1),)}, "coin type"),
-        ({"coins": ((60, 5),)}, "algorithm"),
+        ({"coins": ((60, 127),)}, "algorithm"),
         ({"coins": ((60, Algorithm.SM2),), "profile": "strict"}, "algorithm"),
         ({"coins": ((60, Algorithm.SECP256K1),) * 128}, "127 slots"),
         ({"profile": "none"}, "no profile"),
