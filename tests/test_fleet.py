@@ -166,6 +166,7 @@ def test_it_is_a_sequence_of_cards() -> None:
         ({"size": 10**12 + 1}, "1 to"),
         ({"coins": ((1 << 31, Algorithm.SECP256K1),)}, "coin type"),
         ({"coins": ((60, 127),)}, "algorithm"),
+        ({"coins": ((60, Algorithm.SM2),), "profile": "strict"}, "algorithm"),
         ({"coins": ((60, Algorithm.SECP256K1),) * 128}, "127 slots"),
         ({"profile": "none"}, "no profile"),
         ({"bpin": "12345"}, "six digits"),
