@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bsim import tlv
 from bsim.applets.file_tree import LAYOUT, MOST_CHANGED, decode, encode
 from bsim.applets.subscriber import encode_contact, encode_imsi, encode_plmn
-from bsim.profiles import personalisation, ram_card, subscription
+from bsim.profiles import check_iccid, personalisation, ram_card, subscription
 from bsim.spec import access, contents
 from bsim.spec.access import Condition, Mode
 from bsim.spec.files import MF, FileSpec, Structure, file_system
@@ -653,4 +653,4 @@ def test_what_no_subscriber_can_be(wrong):
 @pytest.mark.parametrize("iccid", ["8985203021088899972", "898520302108889997", "89852030210888999711", "x" * 19])
 def test_iccids_are_checked(iccid: str):
     with pytest.raises(ValueError, match=r"ICCID"):
-        personalisation(iccid=iccid)
+        check_iccid(iccid)

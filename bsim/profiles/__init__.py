@@ -50,6 +50,7 @@ __all__ = [
     "TEST_OPENING_KEY",
     "Personalisation",
     "Profile",
+    "check_iccid",
     "default_engine",
     "encode_iccid",
     "personalisation",
@@ -143,7 +144,7 @@ def personalisation(
         raise ValueError("a BPIN has six digits")
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
-    encoded = encode_iccid(checked(iccid)) if iccid is not None else random_iccid(rng)
+    encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
     return Personalisation(
         profile=profile_named(profile),
         iccid=encoded,
@@ -270,13 +271,12 @@ def random_iccid(rng: Rng) -> bytes:
     return encode_iccid(digits + check_digit(digits))
 
 
-def checked(iccid: str) -> str:
-    """Answer an ICCID whose check digit is right; ValueError says which one would be."""
+def check_iccid(iccid: str) -> None:
+    """Refuse an ICCID of another length, or whose check digit is wrong; ValueError says which one would be right."""
     encode_iccid(iccid)
     right = check_digit(iccid[:-1])
     if iccid[-1] != right:
         raise ValueError(f"the last digit of an ICCID checks the others: here it would be {right}")
-    return iccid
 
 
 def check_digit(digits: str) -> str:
