@@ -71,8 +71,16 @@ def absent() -> Iterator[Case]:
     for command in commands().values():
         if command.extension:
             raw = _header(command) + CommandApdu(0, 0, 0, 0, bytes(min(command.lc_minimum, _MOST_LC))).encode()[4:]
-            steps = [*_select(command), Step(0, raw.hex().upper(), f"{SW.INS_NOT_SUPPORTED:04X}")]
+            # Where a command of the real card shares class and instruction, what is wrong is P1 and P2.
+            sw = SW.WRONG_P1_P2 if _shared(command) else SW.INS_NOT_SUPPORTED
+            steps = [*_select(command), Step(0, raw.hex().upper(), f"{sw:04X}")]
             yield case(command.name, Kind.REFUSAL, "not in the strict profile", steps)
+
+
+def _shared(command: Command) -> bool:
+    there = (spec().applets[name].commands.values() for name in ("uicc", command.applet))
+    same = (one for commands in there for one in commands if one.ins == command.ins and command.cla[0] in one.cla)
+    return any(not one.extension for one in same)
 
 
 def _wrongs(command: Command, known: bool) -> Iterator[_Wrong]:
