@@ -20,7 +20,7 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
-  bsim serve --http 127.0.0.1:8080            the HTTP API and the console; you are the phone's user, on the page
+  bsim serve --http 127.0.0.1:8080            API and console; you are the user, on the page
   bsim serve --http 127.0.0.1:0 --handset right --json   any free port; a script types 123456
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
