@@ -81,6 +81,11 @@ def transferable(asset: Asset) -> bool:
     return (asset.family, asset.standard) in _STANDARDS
 
 
+def owner(asset: Asset, public_key: bytes) -> bytes:
+    """Answer the account (20 bytes) that a 65-byte public key has on the chain of a `transferable` asset."""
+    return _OWNERS[asset.family](public_key)
+
+
 def transaction(asset: Asset, public_key: bytes, terms: Terms) -> Signable:
     """Build safeTransferFrom of an asset that is `transferable`, from the account of a 65-byte public key.
 
@@ -90,10 +95,10 @@ def transaction(asset: Asset, public_key: bytes, terms: Terms) -> Signable:
         raise ValueError("amount: more than there is, or nothing")
     if asset.family == addresses.EVM and (terms.storage_limit or terms.epoch_height):
         raise ValueError("storage limit and epoch height: of Conflux Core Space only")
-    return FAMILIES[asset.family].decode(_payload(asset, _OWNERS[asset.family](public_key), terms))
+    return FAMILIES[asset.family].decode(_payload(asset, owner(asset, public_key), terms))
 
 
-def _payload(asset: Asset, owner: bytes, terms: Terms) -> bytes:
+def _payload(asset: Asset, account: bytes, terms: Terms) -> bytes:
     token = {
         "chain_id": int.from_bytes(asset.chain_id, "big"),
         "standard": _STANDARDS[asset.family, asset.standard],
@@ -105,10 +110,10 @@ def _payload(asset: Asset, owner: bytes, terms: Terms) -> bytes:
         "max_priority_fee": terms.max_priority_fee,
     }
     if asset.family == addresses.EVM:
-        return evm.nft_transfer(contract=asset.contract, owner=owner, to=terms.to, **token)
+        return evm.nft_transfer(contract=asset.contract, owner=account, to=terms.to, **token)
     return conflux.nft_transfer(
         contract=asset.contract,
-        owner=owner,
+        owner=account,
         to=terms.to,
         storage_limit=terms.storage_limit,
         epoch_height=terms.epoch_height,

@@ -16,13 +16,16 @@ examples:
   bsim assets list --on card.bsim --chain conflux:1029 --json
   bsim assets show 12 --on card.bsim
   bsim assets contacts add Alice 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --on card.bsim
-  bsim assets transfer 12 --to Alice --nonce 7 --on card.bsim
+  bsim assets transfer 12 --to Alice --nonce 7 --gas 120000 --max-fee 30gwei \\
+      --max-priority-fee 1gwei --on card.bsim
 """
 _CHAIN = "the chain: FAMILY:ID such as evm:1 or conflux:1029, a chain id, or a name such as ethereum"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    from bsim.cli import assets_transfer
+
     verbs = parser.add_subparsers(dest="what", metavar="WHAT", title="what to do", required=True)
     listed = _verb(verbs, "list", "list the assets, or some of them", "list", "list --chain ethereum --slot 1 --json")
     listed.add_argument("--chain", help=f"of one chain only; {_CHAIN}")
@@ -35,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove.add_argument("numbers", metavar="NUMBER", type=int, nargs="+", help="as `bsim assets list` numbers them")
     show = _verb(verbs, "show", "everything about one asset", "show 12")
     show.add_argument("number", metavar="NUMBER", type=int)
+    transfer = _verb(verbs, "transfer", "have an asset's transfer shown to the card's user and signed", _TRANSFER)
+    assets_transfer.add_arguments(transfer)
     imported = _verb(verbs, "import", "list the assets of an indexer's export", "import samples/assets.json")
     imported.add_argument(
         "file", metavar="FILE", help='JSON: an array of assets, or an object with one under "assets"; - reads stdin'
@@ -49,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _APE = "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D"
+_TRANSFER = "transfer 12 --to Alice --nonce 7 --gas 120000 --max-fee 30gwei --max-priority-fee 1gwei"
 _ALICE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 
@@ -93,13 +99,14 @@ def _verb(
 
 def run(args: argparse.Namespace) -> int:
     """Do one of them."""
-    from bsim.cli import assets_change, assets_list
+    from bsim.cli import assets_change, assets_list, assets_transfer
 
     table: dict[str, Callable[[argparse.Namespace], int]] = {
         "list": assets_list.list_assets,
         "show": assets_list.show,
         "add": assets_change.add,
         "remove": assets_change.remove,
+        "transfer": assets_transfer.transfer,
         "import": assets_change.import_file,
         "contacts": assets_change.contacts,
     }

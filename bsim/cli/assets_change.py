@@ -12,7 +12,6 @@ from bsim.cli.assets_list import chain, number_of, table
 from bsim.cli.common import UsageError, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.progress import Progress
-from bsim.collectibles import Collectibles
 
 
 def add(args: argparse.Namespace) -> int:
@@ -21,7 +20,7 @@ def add(args: argparse.Namespace) -> int:
     with opened(args) as session:
         wallet = session.wallet()
         require_bpin(session, wallet)
-        asset = asset.numbered(Collectibles(wallet).add(asset))
+        asset = asset.numbered(wallet.add_asset(asset))
     if args.json:
         print_json(asset_json(asset))
     else:
@@ -36,7 +35,7 @@ def remove(args: argparse.Namespace) -> int:
         wallet = session.wallet()
         require_bpin(session, wallet)
         for number in numbers:
-            Collectibles(wallet).remove(number)
+            wallet.remove_asset(number)
     if args.json:
         print_json({"removed": numbers})
     else:
@@ -51,16 +50,15 @@ def import_file(args: argparse.Namespace) -> int:
         given = [_in_slot(asset, args.slot) for asset in given]
     with opened(args) as session:
         wallet = session.wallet()
-        collectibles = Collectibles(wallet)
-        known = {asset.identity for asset in collectibles.list()}
+        known = {asset.identity for asset in wallet.assets()}
         fresh = list({asset.identity: asset for asset in given if asset.identity not in known}.values())
         if fresh:
             require_bpin(session, wallet)
         with Progress(len(fresh), sys.stderr) as progress:
             for done, asset in enumerate(fresh, 1):
-                collectibles.add(asset)
+                wallet.add_asset(asset)
                 progress(done)
-        count = collectibles.count()
+        count = wallet.count_assets()
     if args.json:
         print_json({"added": len(fresh), "known": len(given) - len(fresh), "assets": count})
     else:
@@ -75,12 +73,11 @@ def contacts(args: argparse.Namespace) -> int:
     with opened(args) as session:
         wallet = session.wallet()
         require_bpin(session, wallet)
-        collectibles = Collectibles(wallet)
         if args.action == "add":
-            collectibles.add_contact(args.name, args.address)
-        known = collectibles.contacts()
+            wallet.add_contact(args.name, args.address)
+        known = wallet.contacts()
         if args.action == "remove":
-            collectibles.remove_contact(args.name, address_of(known, args.name))
+            wallet.remove_contact(args.name, address_of(known, args.name))
             del known[args.name]
     if args.json:
         print_json([{"name": name, "address": address} for name, address in known.items()])

@@ -12,7 +12,7 @@ from bsim.cli.assets_json import FAMILIES, STANDARDS, asset_json, contract_of, p
 from bsim.cli.common import Style, UsageError, print_json
 from bsim.cli.phone import opened
 from bsim.cli.show import shortened
-from bsim.collectibles import ALL, Collectibles, Wanted
+from bsim.client.assets import ALL, Wanted
 
 _HEADS: Final = ("no", "slot", "chain", "standard", "token", "amount", "name", "issuer", "policy", "")
 _CONFLUX: Final = {1029: "Conflux", 1: "Conflux Testnet"}
@@ -28,7 +28,7 @@ def list_assets(args: argparse.Namespace) -> int:
         *([Wanted.slot(_slot(args.slot))] if args.slot is not None else []),
     ]
     with opened(args) as session:
-        found = Collectibles(session.wallet()).list(wanted[-1] if wanted else ALL)
+        found = session.wallet().assets(wanted[-1] if wanted else ALL)
     # The card filters by one thing; whatever else is asked for is looked at here.
     found = [asset for asset in found if all(one.means(asset) for one in wanted)]
     if args.json:
@@ -43,7 +43,7 @@ def list_assets(args: argparse.Namespace) -> int:
 def show(args: argparse.Namespace) -> int:
     """Print one asset, every field of it."""
     with opened(args) as session:
-        fields = asset_json(Collectibles(session.wallet()).get(number_of(args.number)))
+        fields = asset_json(session.wallet().asset(number_of(args.number)))
     if args.json:
         print_json(fields)
     else:

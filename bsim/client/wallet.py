@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from bsim.client.signing import SigningCalls
+from bsim.client.assets import AssetCalls
 from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 
@@ -11,7 +11,7 @@ _ISSUER: Final = spec().applets["issuer"]
 _MOST_SEGMENTS: Final = 64  # the wallet app gives up after so many
 
 
-class Wallet(SigningCalls):
+class Wallet(AssetCalls):
     """A wallet app's view of a card. Selects the wallet applet on the basic channel; CardError for every refusal."""
 
     def version(self) -> bytes:
