@@ -1,4 +1,4 @@
-"""What the browser tests and the screenshots share: Debian's Chromium, driven by Playwright, and a card with a gallery."""
+"""What the browser tests and the screenshots share: Chromium, driven by Playwright, and a card with a gallery."""
 
 import shutil
 from collections.abc import Iterator

@@ -80,7 +80,7 @@ def test_a_visitor_makes_a_card_and_an_app_signs_with_it(page: "Page", server: W
     page.goto(server.url)
     page.get_by_text("no card yet").wait_for()
     page.get_by_role("button", name="New card").click()
-    page.get_by_label("Name").fill("my first card")
+    page.get_by_role("textbox", name="Name", exact=True).fill("my first card")
     page.get_by_role("button", name="Make it").click()
     page.get_by_text("live", exact=True).wait_for()
 
@@ -105,6 +105,7 @@ def test_a_visitor_makes_a_card_and_an_app_signs_with_it(page: "Page", server: W
     assert app.apdu(card, SIGN).endswith("9000")
     page.locator(".row.done", has_text="SIGN").wait_for()
     page.locator(".row.refused", has_text="6982").wait_for()
+    app.close()
 
 
 def test_a_transaction_is_shown_confirmed_and_denied(page: "Page", server: WebServer) -> None:
@@ -219,6 +220,7 @@ def test_everybody_can_use_it(browser: "Browser", server: WebServer, scheme: str
     page.get_by_role("button", name="New card").click()
     assert _issues(page) == []
     page.close()
+    app.close()
 
 
 def _issues(page: "Page") -> list[object]:
