@@ -53,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    if args.http is not None:
+        return serve_http(args)
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
 
-    if args.http is not None:
-        return serve_http(args)
     if args.token or args.cors:
         raise UsageError("--token and --cors are for --http")
     if args.cards is not None:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 JSON: Final = "application/json"
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -49,7 +50,7 @@ class Refusal(Exception):  # noqa: N818 - an answer to the client, and no error 
 
 def encode(value: object) -> bytes:
     """Write JSON, compact; half of a surrogate pair, which UTF-8 cannot have, stays escaped."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
 
 
 def as_json(value: object, status: int = 200) -> Response:

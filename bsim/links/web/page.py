@@ -25,7 +25,7 @@ def pages() -> Mapping[str, Response]:
     for file in (files("bsim.links.web") / "console").iterdir():
         kind = _KINDS.get(file.name.rpartition(".")[2])
         if kind is not None:
-            headers = [("Content-Security-Policy", _POLICY), ("Cross-Origin-Opener-Policy", "same-origin")]
+            headers = [("Content-Security-Policy", _POLICY), ("Referrer-Policy", "no-referrer")]
             found[f"/{file.name}"] = Response(200, file.read_bytes(), kind, headers)
     found["/"] = found["/console"] = found.pop("/index.html")
     return found

@@ -57,7 +57,6 @@ class Site:
     headers: Final = (
         ("X-Content-Type-Options", "nosniff"),
         ("Cache-Control", "no-store"),
-        ("Referrer-Policy", "no-referrer"),
     )
 
     def __init__(self, token: str | None = None, origins: Sequence[str] = (), limits: Limits = DEFAULT) -> None:
