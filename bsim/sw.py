@@ -33,7 +33,7 @@ class SW(IntEnum):
     @property
     def encoded(self) -> bytes:
         """The two bytes SW1 SW2."""
-        return self.value.to_bytes(2, "big")
+        return self.to_bytes(2, "big")
 
 
 # In some contexts one word means another thing than its name: 6300 after EXTERNAL AUTHENTICATE is a failed comparison.

@@ -1,11 +1,12 @@
 """What an asset is in bytes, by the declaration's notes and without the card's own code; and cards with assets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helpers import apdu, exchange
 
 from bsim.ports import Card
+from bsim.store import RamStore, StoreError
 
 BAYC = bytes.fromhex("BC4CA0EdA7647A8aB7C2061c2E118A18a936f13D")
 
@@ -78,6 +79,17 @@ class Token:
     def _tail(self) -> bytes:
         texts = ((0x8A, self.name), (0x8B, self.media), (0x8C, self.issuer))
         return b"".join(ber(tag, text) for tag, text in texts if text)
+
+
+class FailingStore(RamStore):
+    """A store that can be told to fail."""
+
+    broken = False
+
+    def write(self, changes: Mapping[str, bytes | None]) -> None:
+        if self.broken:
+            raise StoreError("no room")
+        super().write(changes)
 
 
 def add(card: Card, token: Token, sw: int = 0x9000) -> int:

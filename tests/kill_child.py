@@ -11,14 +11,24 @@ from helpers import DIGEST, KEY2, apdu, enter, fetch, respond, seal, select
 
 from bsim.applets.proactive import CommandType, ProactiveCommand
 from bsim.applets.wallet_state import MAX_SLOTS
-from bsim.chains import asset_stream
+from bsim.chains import asset_stream, timestamp
 from bsim.ports import Card
 from bsim.profiles import power_on
 from bsim.store import Given, SqliteStore
 
-_ALWAYS = ["verify", "wrong", "change", "sign", "list"]
+_ALWAYS = ["verify", "wrong", "change", "sign", "list", "attest"]
 _MOST_ASSETS = 40
 OK = b"\x90\x00"
+ISSUED = 1_800_000_000
+MESSAGE = """example.org wants you to sign in with your Ethereum account:
+{address}
+
+
+URI: https://example.org/login
+Version: 1
+Chain ID: 1
+Nonce: 32891756
+Issued At: {issued}"""
 
 
 def power(card: Card) -> None:
@@ -39,6 +49,18 @@ def transfer(card: Card, number: int) -> bool:
     return card.transmit(apdu("GET_RESULT"))[-2:] == OK
 
 
+def login(card: Card, issued: int) -> bool:
+    """Sign in to a site, and let the card do so by itself if it asks; whether it signed."""
+    address = card.transmit(apdu("GET_ADDRESS", slot=1))[:-2].decode()
+    message = MESSAGE.format(address=address, issued=timestamp.encode(issued)).encode()
+    raw = apdu("LOGIN", slot=1, family="ETHEREUM", uses=60_000, until=0xFFFF_FFFF, message=message)
+    response = card.transmit(raw)
+    while response[-2] == 0x91:
+        page = fetch(card, response)
+        response = respond(card, page, "\1" if page.type == CommandType.GET_INKEY else None)
+    return card.transmit(apdu("GET_RESULT"))[-2:] == OK
+
+
 def choose(rng: random.Random, card: Card, slots: int) -> str:
     """What is done next; few assets and many slots are wanted."""
     assets = count(card)
@@ -50,6 +72,7 @@ def choose(rng: random.Random, card: Card, slots: int) -> str:
             *["add"] * 2 * (assets < _MOST_ASSETS),
             *["remove"] * (assets > 0),
             *["transfer"] * (assets > 0 and slots > 0),
+            *["login"] * (slots > 0),
         ]
     )
 
@@ -63,6 +86,8 @@ def asked_for_the_bpin(card: Card, asked: ProactiveCommand, bpin: str, action: s
     verified = respond(card, asked, bpin) == OK
     if action == "add":
         return card.transmit(apdu("ADD_ASSET", asset=Token(int(new)).new()))[-2:] == OK
+    if action == "login":
+        return login(card, ISSUED + int(new))
     if action == "remove":
         return card.transmit(apdu("REMOVE_ASSET", number=int(new))) == OK
     return transfer(card, int(new)) if action == "transfer" else verified
@@ -88,6 +113,8 @@ def main(path: Path, seed: int) -> None:
             elif action == "sign":
                 card.transmit(apdu("SIGN", coin_type=60, slot=1, digest=DIGEST))
                 done = True
+            elif action == "attest":
+                done = card.transmit(apdu("GET_CERTIFICATE", part="FIRST"))[-2:] == b"\x63\0"
             elif action == "list":
                 done = bool(stream(card)) or count(card) == 0
             elif action == "change":

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from asset_oracle import Token, add, ber, expected, fill, stream
+from asset_oracle import FailingStore, Token, add, ber, expected, fill, stream
 from helpers import (
     BPIN,
     CONFLUX,
@@ -30,7 +30,7 @@ from bsim.chains import conflux
 from bsim.chains.asset import Policy
 from bsim.lab.powercut import FaultyStore
 from bsim.ports import Card
-from bsim.store import RamStore, StoreError
+from bsim.store import RamStore
 
 # Account 1 of the test mnemonic is slot 1; account 2 is who gets it.
 OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -114,6 +114,19 @@ def test_a_gift_is_shown_signed_and_marked() -> None:
     assert result[70:102] == signed.s.to_bytes(32, "big")
     eth_account.Account.enable_unaudited_hdwallet_features()
     assert eth_account.Account.from_mnemonic(MNEMONIC, account_path="m/44'/60'/0'/0/1").address == OWNER
+
+
+def test_friends_are_named_in_whatever_is_signed() -> None:
+    card = collector()
+    for name, address in (("Alice", "0x3535353535353535353535353535353535353535"), ("Bob", FRIEND)):
+        contact = ber(0x80, name.encode()) + ber(0x81, address.encode())
+        expect(card, "CONTACTS", action="PUT", part="FIRST", contact=contact)
+    # The example of EIP-155.
+    unsigned = "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080"
+    command = apdu("SIGN_TRANSACTION", slot=1, family=1, payload=bytes.fromhex(unsigned))
+    shown, _ = say_yes(card, command)
+    assert "To: Alice (0x3535353535353535353535353535353535353535)" in shown.replace("\n  ", "")
+    assert "Bob" not in shown
 
 
 def test_a_part_of_several_alike() -> None:
@@ -293,15 +306,7 @@ def test_what_was_taken_off_the_list_meanwhile_stays_off_it() -> None:
 
 
 def test_a_mark_that_cannot_be_written_signs_nothing() -> None:
-    class Failing(RamStore):
-        broken = False
-
-        def write(self, changes: object) -> None:
-            if self.broken:
-                raise StoreError("no room")
-            super().write(changes)  # type: ignore[arg-type]
-
-    store = Failing()
+    store = FailingStore()
     card = collector(APE, store=store)
     _, question = read_pages(card, card.transmit(transfer()))
     store.broken = True

@@ -1,9 +1,10 @@
 """The registry of assets and the contacts, through the card: lists of every length, and a model of what is there."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from asset_oracle import BAYC, Token, add, count, expected, fill, many, segments, stream
+from asset_oracle import BAYC, FailingStore, Token, add, count, expected, fill, many, segments, stream
 from helpers import (
     ENTROPY,
     KEY2,
@@ -21,9 +22,15 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bsim.applets import assets_state
+from bsim.card import T0
 from bsim.chains import asset, asset_stream
+from bsim.client import Wallet
+from bsim.client.assets import Wanted
+from bsim.fleet import Fleet
 from bsim.handset import in_handset
 from bsim.lab.powercut import FaultyStore
+from bsim.lab.t0_client import exchange as exchange_t0
 from bsim.ports import Card, Store
 from bsim.profiles import power_on
 from bsim.profiles.life import factory_reset, terminate
@@ -215,14 +222,11 @@ def test_get(size: int) -> None:
 
 
 def test_the_longest_asset_there_is() -> None:
-    longest = Token(
-        (1 << 256) - 1, 127, b"\xff" + b"c" * 32, b"k" * 64, 5, b"\xff" * 32, 7, (1 << 64) - 1,
-        b"n" * 128, b"m:" + b"x" * 1022, b"i" * 64,
-    )  # fmt: skip
-    assert len(longest.new()) == asset.MAX_NEW
+    token = longest((1 << 256) - 1)
+    assert len(token.new()) == asset.MAX_NEW
     card = verified_card()
-    assert add(card, longest) == 1
-    assert stream(card) == longest.listed(1)
+    assert add(card, token) == 1
+    assert stream(card) == token.listed(1)
     expect(card, "GET_ASSET", page=5, number=1)
 
 
@@ -238,6 +242,32 @@ def test_an_asset_comes_in_a_command_chain_too() -> None:
         exchange(card, b"\x90\xd8\0\0" + bytes((len(part),)) + part)
     assert exchange(card, b"\x80\xd8\0\0" + bytes((len(parts[-1]),)) + parts[-1]) == (bytes((0, 0, 0, 1)), 0x9000)
     assert stream(card) == token.listed(1)
+
+
+def test_over_t0() -> None:
+    """Segments of 256 bytes, filters and long assets where the fifth byte is the length of one direction only."""
+
+    class OverT0:
+        def __init__(self, card: Card) -> None:
+            self.card = T0(card)
+
+        def reset(self) -> bytes:
+            return self.card.reset()
+
+        def transmit(self, command: bytes) -> bytes:
+            assert len(command) <= 261, "no extended APDU"
+            return exchange_t0(self.card.transmit, command)
+
+    card = OverT0(holder())
+    wallet = Wallet(card)
+    tokens = dict(enumerate([*many(30), longest(7)], 1))
+    for number, token in tokens.items():
+        assert wallet.add_asset(asset.parse_new(token.new())) == number
+    assert stream(card) == expected(tokens)
+    assert stream(card, "SLOT", b"\x7f") == tokens[31].listed(31)
+    assert wallet.assets(Wanted.slot(127)) == [wallet.asset(31)]
+    assert wallet.assets(Wanted.chain(4, b"ddc")) == [one for one in wallet.assets() if one.chain_id == b"ddc"]
+    assert wallet.count_assets(Wanted.contract(b"k" * 64)) == 1
 
 
 @pytest.mark.parametrize(
@@ -327,15 +357,7 @@ def test_a_card_without_assets_keeps_no_record_of_them() -> None:
 
 
 def test_a_store_that_fails_leaves_all_as_it_was() -> None:
-    class Failing(RamStore):
-        broken = False
-
-        def write(self, changes: object) -> None:
-            if self.broken:
-                raise StoreError("no room")
-            super().write(changes)  # type: ignore[arg-type]
-
-    store = Failing()
+    store = FailingStore()
     card = holder(store)
     tokens = fill(card, many(70))
     store.broken = True
@@ -350,10 +372,15 @@ def test_a_store_that_fails_leaves_all_as_it_was() -> None:
 def test_a_damaged_record_is_a_memory_failure() -> None:
     store = RamStore()
     fill(holder(store), many(3))
+    whole = store.read()["asset.000000"]
+    for damaged in (b"\xe1\x05junk", whole[:-1], whole[:12] + b"\x7f" + whole[13:], whole[:16] + b"\x7f" + whole[17:]):
+        store.write({"asset.000000": damaged})
+        expect(again(store), "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     store.write({"asset.000000": b"\xe1\x05junk"})
     card = again(store)
-    expect(card, "COUNT_ASSETS", 0x6581, filter="ALL", wanted=b"")
     expect(card, "GET_ASSET", 0x6581, page=0, number=1)
+    with pytest.raises(StoreError):
+        assets_state.listed(store.read())
     store.write({"asset.what": b""})
     with pytest.raises(StoreError):
         power_on(store)
@@ -447,6 +474,28 @@ def test_assets_stay_with_their_seed() -> None:
     card = again(store)
     assert count(card) == 0
     assert add(card, many(1)[0]) == 51
+
+
+def longest(number: int) -> Token:
+    """An asset of which there is no longer one."""
+    return Token(
+        number, 127, b"\xff" + b"c" * 32, b"k" * 64, 5, b"\xff" * 32, 7, (1 << 64) - 1,
+        b"n" * 128, b"m:" + b"x" * 1022, b"i" * 64,
+    )  # fmt: skip
+
+
+def test_a_card_of_a_fleet_keeps_them() -> None:
+    """Two blocks of the longest there are, over power loss; another card of the fleet keeps no byte more."""
+    fleet = Fleet("collectors", 2, phone=partial(in_handset, handset="right"))
+    idle = len(fleet.memory.packed(1))
+    card = fleet[0]
+    select(card)
+    expect(card, "VERIFY_BPIN")
+    tokens = fill(card, map(longest, range(PER_BLOCK + 1)))
+    card.close()
+    select(card)
+    assert (stream(card), count(card)) == (expected(tokens), PER_BLOCK + 1)
+    assert len(fleet.memory.packed(1)) == idle == len(Fleet("collectors", 2).memory.packed(1))
 
 
 def test_a_reset_and_a_snapshot_keep_them() -> None:

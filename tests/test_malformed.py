@@ -56,7 +56,7 @@ def test_noise(code: int, payload: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(FAMILIES)), st.integers(0, 2**32), st.data())
 def test_one_byte_changed(code: int, seed: int, data: st.DataObject) -> None:
-    """Either it is refused, or it is another payload whose digest is another."""
+    """Either it is refused, or its digest is another, or it says the same in other letters and shows the same."""
     payload = PAYLOADS[code](Random(seed)) or b"x"
     at = data.draw(st.integers(0, len(payload) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != payload[at]))
@@ -66,4 +66,5 @@ def test_one_byte_changed(code: int, seed: int, data: st.DataObject) -> None:
     except ValueError as error:
         assert type(error) is ValueError  # noqa: PT017
         return
-    assert changed.digest(key) != FAMILIES[code].decode(payload).digest(key)
+    before = FAMILIES[code].decode(payload)
+    assert changed.digest(key) != before.digest(key) or changed.summary() == before.summary()

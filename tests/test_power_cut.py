@@ -33,6 +33,7 @@ from helpers import (
 
 from bsim.applets.collectibles import COMMANDS as ASSETS
 from bsim.applets.routes import Routes, compile_route
+from bsim.applets.signing import COMMANDS as SIGNING
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, Slot, WalletState
 from bsim.card.commands import COMMANDS as UICC_COMMANDS
@@ -166,6 +167,33 @@ def of_flows() -> Iterator[Scenario]:
 
     yield Scenario("ADD_ASSET", "several blocks of them", collected, collect, several=True)
     yield Scenario("RESTORE_SEED", "and its assets go with the seed", collected, restore)
+
+    def attested(store: Store) -> Card:
+        card = in_handset(bare_card(store=store), "right", BPIN)
+        for reference in (*chain(example_of("ATTEST")[1]), "ATTEST"):
+            run(card, example_of(reference)[1])
+        return card
+
+    def allowed(store: Store) -> Card:
+        """A card that logs in to example.org by itself."""
+        card = in_handset(bare_card(store=store), "right", BPIN)
+        for reference in (*chain(example_of("LOGIN.2")[1]), "LOGIN.2"):
+            run(card, example_of(reference)[1])
+        return card
+
+    def logged_in(card: Card) -> None:
+        raw = example_of("LOGIN.2")[1].command
+        expect_login(card, raw.replace(b"22:13:20Z", b"22:13:21Z"))
+
+    def expect_login(card: Card, raw: bytes) -> None:
+        assert card.transmit(raw) == b"\x90\0"
+
+    yield Scenario("LOGIN", "by itself", allowed, logged_in)
+    yield Scenario(
+        "LOGIN", "by hand, once it is allowed", allowed, lambda card: expect_login(card, example_of("LOGIN")[1].command)
+    )
+    yield Scenario("RESTORE_SEED", "and its permissions go with the seed", allowed, restore)
+    yield Scenario("ATTEST", "a second time", attested, lambda card: run(card, example_of("ATTEST")[1]))
 
     def pipelined(card: Card) -> None:
         derive(1, 1, card)
@@ -389,7 +417,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, name: str, handler: Callable[.
     command = COMMANDS[name]
     table = {**SOUND, name: (command, compile_route(command, handler, (), {"algorithm": Algorithm}))}
     monkeypatch.setattr(
-        "bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table, ASSETS))
+        "bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
     )
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from bsim import tlv
 from bsim.chains import asset_stream
-from bsim.store import Blocks, Layout
+from bsim.chains.asset import Asset
+from bsim.store import Blocks, Layout, StoreError
 
 MAX_CONTACTS: Final = 128
 CONTACT_TAG: Final = 0xE2
@@ -73,6 +74,15 @@ LAYOUT: Final = Layout(
     later={"last": bytes(4), "contacts": b""},
 )
 BLOCKS: Final = Blocks("asset", asset_stream.split)
+
+
+def listed(records: Mapping[str, bytes]) -> list[Asset]:
+    """Read every asset, by number; StoreError if one is damaged."""
+    blocks = BLOCKS.load(records)
+    try:
+        return [asset for block in sorted(blocks) for asset in asset_stream.parse_all(blocks[block])]
+    except ValueError as fault:
+        raise StoreError("the card's asset records are damaged") from fault
 
 
 def emptied(records: Mapping[str, bytes]) -> dict[str, bytes | None]:

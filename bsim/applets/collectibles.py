@@ -35,7 +35,7 @@ class Action(IntEnum):
     REMOVE = 2
 
 
-# How an identity is held against what is wanted, and how long that is.
+# How what is wanted is held against an identity, and how long it is.
 _FILTERS: Final[dict[Filter, tuple[Callable[[bytes, bytes], bool], range]]] = {
     Filter.CHAIN: (asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
     Filter.CONTRACT: (asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
@@ -146,11 +146,7 @@ def _matches(filter: Filter, wanted: bytes) -> Matches | None:
     holds, lengths = _FILTERS[filter]
     if len(wanted) not in lengths:
         raise SwError(SW.WRONG_DATA, "what is wanted has another length")
-    return partial(_holds, holds, wanted)
-
-
-def _holds(holds: Callable[[bytes, bytes], bool], wanted: bytes, identity: bytes) -> bool:
-    return holds(identity, wanted)
+    return partial(holds, wanted)
 
 
 COMMANDS: Final = wallet.compile("collectibles")

@@ -83,15 +83,17 @@ def _covers(policy: Policy, message: SignIn) -> bool:
 
 def _remember(session: "WalletSession", site: Site, message: SignIn, uses: int, until: int) -> Callable[[], None]:
     """How to ask, later, whether the card may log its user in by itself; what is wrong with that is refused now."""
-    cell, last = session.signing, message.issued_at
-    if until <= last:
+    cell = session.signing
+    if until <= message.issued_at:
         raise SwError(SW.WRONG_DATA, "it would end before it begins")
     if policies.number_for(cell.value, site) is None:
         raise SwError(SW.NOT_ENOUGH_MEMORY, "the card remembers no more domains")
 
     def answered(yes: bool) -> None:
-        number = policies.number_for(cell.value, site)
+        number, known = policies.number_for(cell.value, site), policies.found(cell.value, site)
         if yes and number is not None:
+            # What was seen once stays seen, whatever the user allows since.
+            last = max(message.issued_at, known.last) if known else message.issued_at
             policies.put(cell, Policy(number, site.slot, site.chain, uses, until, last, site.domain))
 
     question = _TEXT["remember"].format(domain=site.domain, uses=uses, until=timestamp.encode(until))

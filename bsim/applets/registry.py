@@ -6,7 +6,7 @@ from typing import Final
 from bsim.applets.assets_state import AssetsState
 from bsim.chains import asset_stream
 from bsim.chains.asset import Asset
-from bsim.store import Cell, Shelf
+from bsim.store import Cell, Shelf, StoreError
 from bsim.sw import SW, SwError
 
 MAX_ASSETS: Final = 16384
@@ -45,7 +45,7 @@ class Registry:
 
     def remove(self, number: int) -> None:
         """Take out an asset; SwError 6A88 if there is none of this number."""
-        known, identity = self._identities(), asset_stream.identity(self.encoded(number))
+        known, identity = self._identities(), _identity(self.encoded(number))
         self._put(number, None)
         del known[identity]
 
@@ -86,13 +86,13 @@ class Registry:
             at = self._shelf.after(block)
 
     def _meant(self, block: bytes, matches: Matches) -> Iterator[bytes]:
-        return (encoded for encoded in self._shelf.split(block).values() if matches(asset_stream.identity(encoded)))
+        return (encoded for encoded in self._shelf.split(block).values() if matches(_identity(encoded)))
 
     def _identities(self) -> dict[bytes, int]:
         """Every asset's number by its identity: read once after power-on, and after a change that was taken back."""
         if self._version != self._shelf.version:
             blocks = self._blocks()
-            self._known = {asset_stream.identity(one): number for block in blocks for number, one in block.items()}
+            self._known = {_identity(one): number for block in blocks for number, one in block.items()}
             self._version = self._shelf.version
         return self._known
 
@@ -106,3 +106,10 @@ class Registry:
         """Change one asset; what is known of the others stays known."""
         self._shelf.put(number, encoded)
         self._version = self._shelf.version
+
+
+def _identity(encoded: bytes) -> bytes:
+    try:
+        return asset_stream.identity(encoded)
+    except ValueError as fault:
+        raise StoreError("the card's asset records are damaged") from fault

@@ -222,6 +222,9 @@ def _parameters(command: Command, types: Mapping[str, type]) -> Callable[[bytes,
     if command.le_asked:
         longest = command.response_maximum
         return lambda raw, le: (*(legal[raw[at]] for at, legal in named), le or longest)
+    if len(named) == 2:  # what is read page after page: without a loop
+        (_, first), (_, second) = named
+        return lambda raw, _le: (first[raw[2]], second[raw[3]])
     return (lambda raw, _le: tuple(legal[raw[at]] for at, legal in named)) if named else None
 
 

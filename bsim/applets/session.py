@@ -1,8 +1,7 @@
 """What an applet remembers on a channel, and what the card gives it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bsim.applets.toolkit import Toolkit
 from bsim.ports import Rng
@@ -89,8 +88,7 @@ class Applet(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response that is not plain success: data that comes with a warning."""
 
     data: bytes

@@ -9,6 +9,7 @@ from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
 from bsim.applets.wallet import Part, wallet, with_seed
 from bsim.applets.wallet_session import WalletSession
+from bsim.applets.wallet_state import Slot
 from bsim.chains import FAMILIES, address
 from bsim.chains.family import Family, Signable
 from bsim.crypto import mnemonic
@@ -86,9 +87,7 @@ def sign_transaction(ctx: WalletSession, slot: int, family: int, payload: bytes)
     kind = FAMILIES.get(family)
     if kind is None:
         raise SwError(SW.WRONG_DATA, "no such family")
-    key = approval.slot_of(ctx, slot)
-    if key.algorithm not in kind.algorithms or key.coin_type not in (kind.coin_types or {key.coin_type}):
-        raise SwError(SW.WRONG_DATA, "the slot's key is none for this family")
+    key = _fitting(ctx, slot, kind)
     signable = decoded(kind, payload)
     if kind.code in set(SignInFamily):
         from bsim.applets import login as logins  # noqa: PLC0415
@@ -115,7 +114,7 @@ def login(  # noqa: PLR0917 - the entry's fields
     """Answers at once; where the user allowed it, the result is there at once too."""
     from bsim.applets import login as logins  # noqa: PLC0415
 
-    approval.slot_of(ctx, slot)
+    _fitting(ctx, slot, FAMILIES[family])
     logins.login(ctx, slot, decoded(FAMILIES[family], message), uses, until)
     return b""
 
@@ -147,6 +146,14 @@ def get_certificate(ctx: WalletSession, part: Part) -> bytes | Response:
     if part is Part.NEXT:
         return pages.following(ctx.paged, "GET_CERTIFICATE")
     return pages.first(ctx.paged, "GET_CERTIFICATE", [ctx.device.certificate(ctx.card.rng)])
+
+
+def _fitting(ctx: WalletSession, number: int, family: Family) -> Slot:
+    """Answer a slot whose key a family takes; SwError 6A88 if there is no such slot, 6A80 if its key is another's."""
+    slot = approval.slot_of(ctx, number)
+    if slot.algorithm not in family.algorithms or slot.coin_type not in (family.coin_types or {slot.coin_type}):
+        raise SwError(SW.WRONG_DATA, "the slot's key is none for this family")
+    return slot
 
 
 def decoded(family: Family, payload: bytes) -> Signable:

@@ -1,7 +1,7 @@
 """Typed data: EIP-712, and CIP-23 for Conflux Core Space, which names the domain's type differently.
 
-The payload is canonical JSON (RFC 8785 for what may occur here: no fractions, whole numbers within 2^53): one value,
-one payload. All of it is signed and shown; what would not be signed, such as a type that is not used, is refused.
+The payload is canonical JSON (RFC 8785 for what may occur here: no fractions, whole numbers within 2^53). All of it
+is signed and shown; what would not be signed, such as a type that is not used, is refused.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bsim.chains.addresses import ADDRESSED, CONFLUX
@@ -12,6 +12,7 @@ from bsim.cli.assets_list import chain, number_of, table
 from bsim.cli.common import UsageError, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.progress import Progress
+from bsim.client import Wallet
 
 
 def add(args: argparse.Namespace) -> int:
@@ -54,16 +55,20 @@ def import_file(args: argparse.Namespace) -> int:
         fresh = list({asset.identity: asset for asset in given if asset.identity not in known}.values())
         if fresh:
             require_bpin(session, wallet)
-        with Progress(len(fresh), sys.stderr) as progress:
-            for done, asset in enumerate(fresh, 1):
-                wallet.add_asset(asset)
-                progress(done)
+            _add_all(wallet, fresh)
         count = wallet.count_assets()
     if args.json:
         print_json({"added": len(fresh), "known": len(given) - len(fresh), "assets": count})
     else:
         print(f"{len(fresh)} added, {len(given) - len(fresh)} there already; the card lists {count}")
     return 0
+
+
+def _add_all(wallet: Wallet, fresh: Sequence[Asset]) -> None:
+    with Progress(len(fresh), sys.stderr) as progress:
+        for done, asset in enumerate(fresh, 1):
+            wallet.add_asset(asset)
+            progress(done)
 
 
 def contacts(args: argparse.Namespace) -> int:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial, reduce
 from operator import or_
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim.chains import addresses
 from bsim.chains.asset import Asset, Policy, Standard
 from bsim.chains.fields import U256, Fields, integer, sequence
 from bsim.cli.common import UsageError
 from bsim.cli.json_file import read_json
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 class Words(dict[str, int]):
@@ -82,7 +85,7 @@ def time_of(seconds: int) -> str:
         return str(seconds)
 
 
-def read_assets(file: str) -> list[Asset]:
+def read_assets(file: "str | Traversable") -> list[Asset]:
     """Read a file of assets: an array, or an object with one under "assets". UsageError names what is wrong."""
     found = read_json(file)
     listed = found.get("assets") if isinstance(found, dict) else found
@@ -122,7 +125,7 @@ def asset_of(given: Mapping[str, object], chain: tuple[int, bytes] | None = None
     )
 
 
-def _numbered(file: str, number: int, fields: object) -> Asset:
+def _numbered(file: "str | Traversable", number: int, fields: object) -> Asset:
     try:
         if not isinstance(fields, dict):
             raise ValueError("an object is wanted")  # noqa: TRY004 - one fault of the file among others

@@ -1,14 +1,14 @@
 """`bsim assets list | show`: the gallery as a table, and one asset in full."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from unicodedata import east_asian_width
 
 from bsim.chains import addresses
-from bsim.chains.asset import Asset, State
+from bsim.chains.asset import Asset, Policy, State
 from bsim.chains.evm.networks import NETWORKS
-from bsim.cli.assets_json import FAMILIES, STANDARDS, asset_json, contract_of, policies
+from bsim.cli.assets_json import FAMILIES, STANDARDS, asset_json, contract_of
 from bsim.cli.common import Style, UsageError, print_json
 from bsim.cli.phone import opened
 from bsim.cli.show import shortened
@@ -16,6 +16,7 @@ from bsim.client.assets import ALL, Wanted
 
 _HEADS: Final = ("no", "slot", "chain", "standard", "token", "amount", "name", "issuer", "policy", "")
 _CONFLUX: Final = {1029: "Conflux", 1: "Conflux Testnet"}
+_LIMITS: Final = {Policy.GIFT_ONLY: "gift only", Policy.NOT_FOR_RESALE: "no resale"}
 _NAME: Final = 28
 """Columns a name takes at most; `bsim assets show` has it whole."""
 
@@ -53,11 +54,12 @@ def show(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(found: Sequence[Asset], style: Style | None = None) -> Iterator[str]:
-    """Assets as columns; a character of Chinese takes two of them."""
-    style = style or Style()
-    rows = [_HEADS, *map(_row, found)]
-    widths = [max(width(row[column]) for row in rows) for column in range(len(_HEADS))]
+def table(found: Sequence[Asset], *, without: Collection[str] = ()) -> Iterator[str]:
+    """Assets as columns, without those of some heads; a character of Chinese takes two places."""
+    style = Style()
+    kept = [column for column, head in enumerate(_HEADS) if head not in without]
+    rows = [[row[column] for column in kept] for row in (_HEADS, *map(_row, found))]
+    widths = [max(width(row[column]) for row in rows) for column in range(len(kept))]
     for number, row in enumerate(rows):
         cells = (cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True))
         line = "  ".join(cells).rstrip()
@@ -123,17 +125,16 @@ def _row(asset: Asset) -> tuple[str, ...]:
         shortened(str(asset.amount), 8, 4),
         clipped(asset.name or shortened(contract_of(asset), 10, 6), _NAME),
         clipped(asset.issuer, 16),
-        _told(policies(asset.policy)),
+        _told(asset.policy),
         "leaving" if asset.state is State.LEAVING else "",
     )
 
 
-def _told(flags: Iterable[str]) -> str:
+def _told(policy: Policy) -> str:
     """What is not as usual: most assets may be handed on in any way."""
-    found = list(flags)
-    if "transferable" not in found:
+    if Policy.TRANSFERABLE not in policy:
         return "bound"
-    return ", ".join(found[1:])
+    return ", ".join(words for flag, words in _LIMITS.items() if flag in policy)
 
 
 def _contract(args: argparse.Namespace) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bsim.chains import addresses
-from bsim.chains.asset import Asset
+from bsim.chains.asset import Asset, State
 from bsim.chains.asset_transfer import Purpose, Terms, owner
 from bsim.cli.assets_change import address_of
 from bsim.cli.assets_list import number_of
@@ -44,6 +44,8 @@ def transfer(args: argparse.Namespace) -> int:
     with opened(args) as session:
         wallet = session.wallet()
         asset = wallet.asset(number)
+        if asset.state is State.LEAVING and not args.again:
+            raise CheckFailed(f"a transfer of asset {number} was signed before; --again signs another")
         require_bpin(session, wallet)
         terms = _terms(args, _recipient(wallet, asset, args.to))
         with _explained(session):

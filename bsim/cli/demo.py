@@ -86,7 +86,10 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     yield step(7, "The raw transaction, ready to send")
     yield f"   0x{story.raw.hex()}"
     yield f"   hash 0x{story.hash.hex()}"
-    yield "\n" + style.bold(f"The trace: {len(story.trace)} exchanges at the card; what the user typed is masked")
+    yield step(8, "It lists what its owner collects, as a wallet app imports it")
+    yield from story.gallery.told()
+    trace = f"The trace of the transfer: {len(story.trace)} exchanges at the card; what the user typed is masked"
+    yield "\n" + style.bold(trace)
     yield f"  {style.bold('reset'):<18}< {shortened(story.atr)}"
     for command, answer in story.trace:
         yield from brief(command, answer, style)

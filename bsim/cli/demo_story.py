@@ -11,6 +11,7 @@ from typing import Final
 
 from bsim.chains.evm import Transaction, address, checksum, parse_address
 from bsim.cli.common import CheckFailed, UsageError
+from bsim.cli.demo_gallery import SAMPLE, Gallery, collect
 from bsim.cli.demo_stage import Stage
 from bsim.cli.json_file import read_object
 from bsim.cli.wallet_keys import account_json
@@ -71,6 +72,7 @@ class Story:
     sender: str
     raw: bytes
     trace: tuple[tuple[Decoded, Answer], ...]
+    gallery: Gallery
 
     @property
     def proven(self) -> bool:
@@ -113,6 +115,7 @@ class Story:
             "raw": f"0x{self.raw.hex()}",
             "hash": f"0x{self.hash.hex()}",
             "trace": [exchange_json(command, answer) for command, answer in self.trace],
+            "gallery": self.gallery.as_json(),
         }
 
 
@@ -149,6 +152,7 @@ def perform(stage: Stage, source: Source) -> Story:
     signed = wallet.sign_transaction(accounts[0].slot, source.transaction.unsigned(), "evm")
     r, s, y_parity = signed.signature.r, signed.signature.s, signed.signature.recovery_id or 0
     recovered, checker = _recovered(signed.digest, r, s, y_parity)
+    exchanges = list(stage.traced.exchanges)
     return Story(
         through=stage.through,
         path=stage.path,
@@ -167,7 +171,8 @@ def perform(stage: Stage, source: Source) -> Story:
         checker=checker,
         sender=address(recovered),
         raw=signed.raw,
-        trace=tuple(_decoded(stage.traced.exchanges)),
+        trace=tuple(_decoded(exchanges)),
+        gallery=collect(wallet, samples() / SAMPLE),
     )
 
 

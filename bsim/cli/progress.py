@@ -3,6 +3,7 @@
 import time
 from typing import Final, TextIO
 
+_BAR: Final = 30  # places of a whole bar
 _REDRAWN: Final = 0.1  # seconds between two progress lines
 
 
@@ -28,8 +29,15 @@ class Progress:
         now = time.monotonic()
         if self._shown and (now - self._drawn >= _REDRAWN or done == self._total):
             self._drawn = now
-            self._stream.write(f"\r{progress_line(done, self._total, now - self._began)}\x1b[K")
+            line = progress_line(done, self._total, now - self._began)
+            self._stream.write(f"\r{line}  {bar(done, self._total)}\x1b[K")
             self._stream.flush()
+
+
+def bar(done: int, total: int) -> str:
+    """Draw how much is done."""
+    full = _BAR * done // total if total else _BAR
+    return f"[{'#' * full}{'.' * (_BAR - full)}]"
 
 
 def progress_line(done: int, total: int, seconds: float) -> str:

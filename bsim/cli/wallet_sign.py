@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bsim.chains import chainmaker, conflux, evm, fisco, typed_data
+from bsim.chains import chainmaker, conflux, evm, fisco
 from bsim.cli.common import Style, UsageError, parse_hex, print_json
 from bsim.cli.json_file import read_object
 from bsim.cli.phone import opened, require_bpin
@@ -48,8 +48,6 @@ def message(args: argparse.Namespace) -> int:
         content = parse_hex(args.hex, "the message")
     else:
         content = args.text.encode() if args.text is not None else _bytes(args.file)
-    if not content:
-        raise UsageError("the message is empty")
     _tell(args, *_approved(args, "personal", None, lambda wallet, slot: wallet.sign_message(slot, content)))
     return 0
 
@@ -58,11 +56,7 @@ def typed(args: argparse.Namespace) -> int:
     """Have typed data of a JSON file shown and signed (EIP-712; CIP-23 with a key of Conflux Core Space)."""
     fields = _object(args.file)
 
-    def sign(wallet: Wallet, slot: int) -> Signed:
-        kind = typed_data.CONFLUX if wallet.account(slot).coin_type == _CORE else typed_data.ETHEREUM
-        return wallet.sign_typed_data(slot, _made(args.file, lambda: typed_data.from_json(fields, kind)))
-
-    _tell(args, *_approved(args, "typed-data", None, sign))
+    _tell(args, *_approved(args, "typed-data", None, lambda wallet, slot: wallet.sign_typed_data(slot, fields)))
     return 0
 
 

@@ -48,7 +48,7 @@ class Wanted:
             "CONTRACT": asset_stream.of_contract,
             "SLOT": asset_stream.of_slot,
         }
-        return self.filter == "ALL" or holds[self.filter](asset.identity, self.value)
+        return self.filter == "ALL" or holds[self.filter](self.value, asset.identity)
 
 
 ALL: Final = Wanted()

@@ -137,9 +137,16 @@ class SigningCalls(KeyCalls):
         """Have a message shown and signed: EIP-191, or CIP-23 with a key of Conflux Core. As `sign_transaction`."""
         return self._approved(slot, message, None, _MESSAGES, "personal")
 
-    def sign_typed_data(self, slot: int, document: bytes) -> Signed:
-        """Have typed data (canonical JSON) shown and signed: EIP-712, or CIP-23. As `sign_transaction`."""
-        return self._approved(slot, document, None, _TYPED_DATA, "typed-data")
+    def sign_typed_data(self, slot: int, document: Mapping[str, object]) -> Signed:
+        """Have typed data shown and signed: EIP-712, or CIP-23 with a key of Conflux Core. As `sign_transaction`.
+
+        `document` is the object that libraries take: types, domain, primaryType and message.
+        """
+        from bsim.chains import typed_data  # noqa: PLC0415 - imported by those who sign such
+
+        core = self.account(slot).coin_type == _CORE
+        payload = typed_data.from_json(document, typed_data.CONFLUX if core else typed_data.ETHEREUM)
+        return self._approved(slot, payload, None, _TYPED_DATA, "typed-data")
 
     def login(self, slot: int, message: bytes, *, uses: int = 0, until: int = 0) -> Signed:
         """Have a sign-in (EIP-4361, or the same for Conflux Core) signed.

@@ -57,8 +57,8 @@ def encode(account: bytes, network: int = MAINNET, *, typed: bool = False) -> st
 
 def decode(text: object) -> tuple[int, bytes]:
     """Read a CIP-37 address, with its type or without, in one case: its network and 20 bytes. ValueError otherwise."""
-    if not isinstance(text, str) or text not in (text.lower(), text.upper()):
-        raise ValueError("not a CIP-37 address: a text in one case")
+    if not isinstance(text, str) or text not in (text.lower(), text.upper()) or ":" not in text:
+        raise ValueError("not a CIP-37 address: a text in one case, with a colon")
     prefix, *options, body = text.lower().split(":")
     network = _network(prefix)
     if len(body) != _LENGTH or not set(body) <= set(_ALPHABET):
