@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from helpers import MNEMONIC
+
 from bsim.chains.asset import Asset, Standard
 from bsim.client import Wallet
 from bsim.links.web import WebServer
 from bsim.links.web.hosted import Hosted
 from bsim.links.web.rack import scripted
-from tests.helpers import MNEMONIC
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browser import CHROMIUM, chromium, gallery_card
+from web_client import DERIVE, SELECT, SIGN, VERIFY, Client
 
 from bsim.links.web import Limits, WebServer
-from tests.browser import CHROMIUM, chromium, gallery_card
-from tests.web_client import DERIVE, SELECT, SIGN, VERIFY, Client
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from helpers import BPIN, ISSUER_AID, WALLET_AID
+from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
 from bsim.links.web.site import OPERATIONS
 from bsim.ports import Card
-from tests.helpers import BPIN, ISSUER_AID, WALLET_AID
-from tests.web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
 pytest.importorskip("wsproto")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
+from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
 from bsim.links.web import WebServer
-from tests.web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
 pytest.importorskip("wsproto")
 TOKEN = "a-token-of-sixteen"

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from tests.helpers import BPIN
-from tests.web_client import DERIVE, SELECT, Client, serving
+from helpers import BPIN
+from web_client import DERIVE, SELECT, Client, serving
 
 pytest.importorskip("wsproto")
 ADDRESS = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"

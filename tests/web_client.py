@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from helpers import MNEMONIC, WALLET_AID
+
 from bsim.links.web import Limits, WebServer
-from tests.helpers import MNEMONIC, WALLET_AID
 
 SELECT: Final = f"00A4040010{WALLET_AID.hex()}"
 DERIVE: Final = "80A80002050000003C01"

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from web_client import DERIVE, SELECT, Client
 
 from bsim.links.web import WebServer
-from tests.web_client import DERIVE, SELECT, Client
 
 pytest.importorskip("wsproto")
 NODE = Path(__file__).parent / "node"

@@ -1,14 +1,13 @@
 """JSON-RPC 2.0 on the card: what ethers, viem, web3.py and js-conflux-sdk ask of a remote signer. docs/web-api.md."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bsim import __version__
 from bsim.links.web.hosted import Hosted
 from bsim.links.web.message import Refusal, Response, as_json
-from bsim.links.web.operation import Call, Operation
+from bsim.links.web.operation import Call, Operation, parse
 from bsim.links.web.rpc_errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, NO_METHOD, UNSUPPORTED, RpcError
 from bsim.links.web.signer import CORE, ETHER, Signer
 
@@ -180,8 +179,8 @@ def _object(params: Params, number: int) -> Mapping[str, object]:
     value = _at(params, number)
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = parse(value.encode("utf-8", "replace"))
+        except Refusal:
             value = None
     if not isinstance(value, dict):
         raise RpcError(INVALID_PARAMS, f"item {number + 1} of params is an object")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final
 
-from bsim.chains import conflux, evm, typed_data
+from bsim.chains import conflux, evm
 from bsim.client import Account, CardError, Signed, Wallet
 from bsim.crypto.algorithm import Algorithm
 from bsim.links.omapi import OnChannel, Session
@@ -49,9 +49,7 @@ class Signer:
 
     def sign_typed_data(self, coin_type: int, address: object, document: Mapping[str, object]) -> str:
         """Have typed data shown and signed: 65 bytes r, s, v."""
-        kind = typed_data.CONFLUX if coin_type == CORE else typed_data.ETHEREUM
-        payload = _parsed(lambda: typed_data.from_json(document, kind))
-        return self._signed(coin_type, address, lambda wallet, slot: wallet.sign_typed_data(slot, payload))
+        return self._signed(coin_type, address, lambda wallet, slot: wallet.sign_typed_data(slot, document))
 
     def _signed(self, coin_type: int, address: object, sign: Callable[[Wallet, int], Signed]) -> str:
         """Sign with the key of an address; RpcError says why not."""
