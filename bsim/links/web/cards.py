@@ -47,7 +47,7 @@ async def _create(call: Call) -> object:
         try:
             return call.site.rack.make(**options)
         except ValueError as fault:
-            raise Refusal(400, str(fault), "WrongCard") from None
+            raise Refusal(409, str(fault), "WrongCard") from None
 
     return card_json(await asyncio.get_running_loop().run_in_executor(call.site.rack.pool, make))
 

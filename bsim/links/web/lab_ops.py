@@ -23,7 +23,7 @@ def _add_fault(call: Call) -> object:
     try:
         number = card.faults.add(call.body["rule"])
     except FaultError as fault:
-        raise Refusal(400, str(fault), "WrongRule") from None
+        raise Refusal(409, str(fault), "WrongRule") from None
     card.log.add("faults", count=len(card.faults.list()))
     return {"id": number}
 
@@ -101,7 +101,10 @@ OPERATIONS: Final = (
         "The newest events after a number, oldest first, decoded and masked; live: WebSocket /v1/cards/{card}/feed",
         _trace,
         obj(("events", "last"), events=listed(_EVENT), last=whole("the number of the newest event there is")),
-        query={"after": whole("only later ones", minimum=0), "limit": whole("the most", minimum=0, maximum=_MOST)},
+        query={
+            "after": whole("only later ones", minimum=0, maximum=999_999_999),
+            "limit": whole("the most", minimum=0, maximum=_MOST),
+        },
         refusals=(404,),
     ),
     Operation(

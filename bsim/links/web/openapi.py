@@ -19,6 +19,9 @@ def document(operations: Iterable[Operation], version: str, *, token: bool = Fal
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, token)
+    # The page is no operation of the API, but it is at a path of one.
+    page = {"200": {"description": "OK", "content": {"text/html": {}}}}
+    paths["/"]["get"] = {"operationId": "console", "summary": "The console", "responses": page}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -68,7 +71,7 @@ def _responses(operation: Operation, token: bool) -> dict[str, Any]:
 def _content(schema: Schema, plain: str) -> dict[str, Any]:
     content: dict[str, Any] = {JSON: {"schema": schema}}
     if plain:
-        content["text/plain"] = {"schema": text(plain)}
+        content["text/plain"] = {"schema": text(plain, pattern=r"^\s*([0-9A-Fa-f]{2}\s*)+$")}
     return content
 
 

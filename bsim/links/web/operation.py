@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._~-]*")
 _DIGITS: Final = 9
 _DEEPEST: Final = 100
+_SAFE: Final = 1 << 53
 _TOKEN: Final = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
 
 
@@ -120,7 +121,7 @@ def parse(body: bytes) -> object:
     if body.count(b"[") + body.count(b"{") > _DEEPEST and _depth(body) > _DEEPEST:
         raise Refusal(400, "the body is nested too deeply", "WrongJson")
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body, parse_float=_number, parse_constant=_no_constant)
     except ValueError:
         raise Refusal(400, "the body is no JSON", "WrongJson") from None
 
@@ -137,6 +138,12 @@ def _depth(body: bytes) -> int:
             depth += 1 if token in b"[{" else -1
             deepest = max(deepest, depth)
     return deepest
+
+
+def _number(text: str) -> float:
+    """JSON Schema's integers are numbers without a fraction, however they are written."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < _SAFE else number
 
 
 def _no_constant(name: str) -> float:

@@ -39,7 +39,7 @@ def _answer(call: Call) -> object:
 def _reply(dialogue: Dialogue, body: dict[str, str]) -> Reply:
     """What a phone would make of it: nothing that its screen does not offer."""
     if len(body) != 1:
-        raise Refusal(400, "one of text and action is wanted", "WrongBody")
+        raise Refusal(409, "one of text and action is wanted", "NotOffered")
     command = dialogue.command
     if "action" in body:
         wrong = body["action"] in {"yes", "no"} and command.type != CommandType.GET_INKEY
@@ -59,7 +59,7 @@ def _script(call: Call) -> object:
     try:
         user = None if name is None else scripted(name, body.get("bpin", "123456"), body.get("new_bpin"))
     except ValueError as fault:
-        raise Refusal(400, str(fault), "WrongScript") from None
+        raise Refusal(409, str(fault), "WrongScript") from None
     if card.traits.handset == "none":
         raise Refusal(409, "this card is in no phone", "NoPhone")
 

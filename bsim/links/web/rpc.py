@@ -130,8 +130,6 @@ async def _answer(call: Call, card: Hosted) -> Response:
     geth = call.request.headers.get("user-agent", "").lower().startswith("web3.py")
     batch = isinstance(body, list)
     asked = body if batch else [body]
-    if not asked or len(asked) > _MOST_IN_BATCH:
-        raise Refusal(400, f"a batch has 1 to {_MOST_IN_BATCH} calls", "WrongBody")
     loop, pool = asyncio.get_running_loop(), call.site.rack.pool
     call.site.signers_busy(1)
     try:
@@ -189,6 +187,8 @@ def _object(params: Params, number: int) -> Mapping[str, object]:
 
 _BODY: Final = {
     "type": ["object", "array"],
+    "minItems": 1,
+    "maxItems": _MOST_IN_BATCH,
     "description": f"JSON-RPC 2.0: {', '.join(_METHODS)}; or a batch",
 }
 

@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _OMAPI: Final = {
-    Kind.ILLEGAL_ARGUMENT: 400,
-    Kind.ILLEGAL_STATE: 409,
     Kind.NO_SUCH_ELEMENT: 404,
     Kind.SECURITY: 403,
-    Kind.UNSUPPORTED: 400,
-    Kind.IO: 502,
 }
 _FEED: Final = ("v1", "cards", "feed")
 _FIRST: Final = 10_000
@@ -212,7 +208,7 @@ def _refused(fault: Exception) -> Response:
     if isinstance(fault, Refusal):
         return fault.response()
     if isinstance(fault, OmapiError):
-        return Refusal(_OMAPI[fault.kind], str(fault), fault.kind).response()
+        return Refusal(_OMAPI.get(fault.kind, 409), str(fault), fault.kind).response()
     if isinstance(fault, CardLost):
         return Refusal(409, str(fault), type(fault).__name__).response()
     if isinstance(fault, StoreError):

@@ -178,7 +178,7 @@ _OPENED: Final = {
     "channel": maybe(whole("its number; null where Android's openLogicalChannel answers null: none is left")),
     "select_response": maybe(shapes.RESPONSE),
 }
-_THROWN: Final = (403, 404, 409, 502, 503)
+_THROWN: Final = (403, 404, 409, 503)
 
 OPERATIONS: Final = (
     Operation(
@@ -219,7 +219,7 @@ OPERATIONS: Final = (
         ),
         optional=True,
         status=201,
-        refusals=(404, 409, 502),
+        refusals=(404, 409),
     ),
     Operation(
         "GET",
