@@ -20,8 +20,10 @@ export class Phone {
     $("operator").textContent = card.reader ?? "BSIM";
     $("script").disabled = card.handset === "none";
     $("script").value = card.scripted ? ($("script").value || "right") : "";
-    const open = (await get(`/v1/cards/${card.id}/dialogues`)).dialogues;
-    if (this.card === card) this.ask(open[0] ?? null, 60);
+    this.ask(null);
+    // The feed may be quicker than this answer: what it has put on the screen stays there.
+    const [open] = (await get(`/v1/cards/${card.id}/dialogues`)).dialogues;
+    if (this.card === card && !this.dialogue && open) this.ask(open, 60);
   }
 
   take(event) {
@@ -124,11 +126,11 @@ export class Phone {
     this.typed = "";
     try {
       const left = await post(`/v1/cards/${card.id}/dialogues/${dialogue.id}`, body);
-      if (this.card === card) this.ask(left.dialogues[0] ?? null, 60);
-      if (left.dialogues[0]) this.focus();
+      if (this.dialogue === dialogue) this.ask(left.dialogues[0] ?? null, 60);
+      if (this.dialogue) this.focus();
     } catch (fault) {
       toast(fault.message);
-      if (fault.type === "NoSuchDialogue") this.ask(null);
+      if (fault.type === "NoSuchDialogue" && this.dialogue === dialogue) this.ask(null);
     }
   }
 
