@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
     style = Style()
-    for base, title in ((True, "cards in this process"), (False, "cards in a PC/SC reader")):
+    for base, title in ((True, "cards in this process"), (False, "cards in a PC/SC reader, and on the web")):
         print(style.bold(title))
         for finding in found:
             if finding.base is base:
@@ -82,6 +82,7 @@ def findings() -> Iterator[Finding]:
     driver = next((path for pattern in _DRIVERS for path in glob(pattern)), None)
     yield Finding("vpcd driver", driver is not None, driver or "not found", "sudo apt-get install vsmartcard-vpcd")
     yield _service()
+    yield _web()
 
 
 def _tried(name: str, check: Callable[[], str]) -> Finding:
@@ -153,6 +154,15 @@ def _service() -> Finding:
             "running pcscd", False, str(fault), "sudo systemctl start pcscd, or sudo pcscd; the demo needs none"
         )
     return Finding("running pcscd", True, "; ".join(names) or "no reader connected")
+
+
+def _web() -> Finding:
+    fix = "pip install 'bsim[web]'"
+    try:
+        from bsim.links.web import WebServer
+    except ImportError as fault:
+        return Finding("web server", False, str(fault), fix)
+    return Finding("web server", bool(WebServer), f"h11 {_version('h11')}, wsproto {_version('wsproto')}", fix)
 
 
 def _version(package: str) -> str:
