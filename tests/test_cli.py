@@ -717,6 +717,28 @@ def test_serve_refuses_what_cannot_be(bsim):
     assert "FILE.bsim" in bsim("serve", "--on", "x", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--ble", "nonsense"], "no Bluetooth controller at nonsense"),
+        (["--ble", "virtual:x"], "virtual:HOST:PORT"),
+        (["--ble", "virtual:127.0.0.1:0", "--ble-name", "BSIM"], "begins with CT"),
+        (["--ble", "usb:0", "--vpcd", "127.0.0.1:1"], "one of them"),
+        (["--ble", "usb:0", "--cards", "2"], "for one card"),
+        (["--fault", "on SIGN lose-frame 1"], "bsim serve --ble"),
+        (["--fault", "on SIGN answer 6985 then disconnect"], "not on both"),
+    ],
+)
+def test_serve_over_bluetooth_refuses_what_cannot_be(bsim, words, reason):
+    assert reason in bsim("serve", *words, code=2).err
+
+
+def test_bluetooth_without_its_library_says_what_to_install(bsim, monkeypatch):
+    monkeypatch.delitem(sys.modules, "bsim.links.ble_link", raising=False)
+    monkeypatch.setitem(sys.modules, "bumble.controller", None)
+    assert "pip install 'bsim[ble]'" in bsim("serve", "--ble", "usb:0", code=2).err
+
+
 def test_addresses_of_slots():
     from bsim.cli.fleet_serve import ports
     from bsim.cli.serve import address_of

@@ -1,4 +1,4 @@
-"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader."""
+"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader; or on the air."""
 
 import argparse
 import signal
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
+from bsim.cli.serve_ble import add_ble, serve_ble
 from bsim.cli.slots import announced, host_of, place
 from bsim.cli.wrappers import add_wrappers, told
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from bsim.cli.fleet_serve import Slots
+    from bsim.links.ble_link import BleLink
     from bsim.links.vpcd import VpcdLink
     from bsim.ports import Card
 
@@ -27,6 +29,8 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
+  bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
+  bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -49,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|0xHEX",
         help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
     )
+    add_ble(parser)
     add_handset(parser)
     add_json(parser)
     add_like(parser)
@@ -63,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
     if args.cards is not None:
         return _serve_fleet(args)
     profile = profile_name(args.on, keyring(args))
+    if args.ble:
+        if args.vpcd:
+            raise UsageError("a card is in a reader or on the air: --vpcd or --ble, one of them")
+        args.link = "ble"
+        with opened(args) as session:
+            serve_ble(session, args, profile=profile)
+        return 0
     address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
         serve_card(session.card, args, profile=profile)
@@ -80,17 +92,19 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
     where = place(host, port)
     ready: dict[str, object] = {"ready": True, "vpcd": where, "card": args.on, "atr": atr, **facts}
     words = f"ready: {args.on} is in the reader behind vpcd at {where}; Ctrl-C ends"
-    with told(), _stopped_by_signals(link), announced([link], ready if args.json else words):
+    with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
         link.run()
 
 
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
+    if args.ble:
+        raise UsageError("--ble is for one card: leave it out with --cards")
     if args.record or args.fault or args.faults:
         raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)
-    with told(), _stopped_by_signals(slots), announced(slots.links, ready):
+    with told(), stopped_by_signals(slots), announced(slots.links, ready):
         slots.run()
     return 0
 
@@ -111,7 +125,8 @@ def address_of(given: list[str] | None) -> tuple[str, int]:
 
 
 @contextmanager
-def _stopped_by_signals(link: "VpcdLink | Slots") -> Iterator[None]:
+def stopped_by_signals(link: "VpcdLink | BleLink | Slots") -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop a link, so that `run` ends in order."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
         return

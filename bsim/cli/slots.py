@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bsim.cli.common import print_json
 
 if TYPE_CHECKING:
+    from bsim.links.ble_link import BleLink
     from bsim.links.vpcd import VpcdLink
 
 _HOST = "127.0.0.1"
@@ -26,7 +27,7 @@ def place(host: str, port: int) -> str:
 
 
 @contextmanager
-def announced(links: "Sequence[VpcdLink]", line: str | dict[str, object]) -> Iterator[None]:
+def announced(links: "Sequence[VpcdLink | BleLink]", line: str | dict[str, object]) -> Iterator[None]:
     """Print a line, as JSON if it is none, once the driver has all cards."""
     ended = threading.Event()
 

@@ -1,0 +1,107 @@
+"""`bsim serve --ble` as a process of its own, and a phone that reaches it over HCI."""
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+from ble_app import SECONDS, App
+from bumble.controller import Controller
+from bumble.device import Device, DeviceConfiguration
+from bumble.hci import Address
+from bumble.host import Host
+from bumble.link import LocalLink
+from bumble.transport import open_transport
+
+from bsim.lab.trace import read
+
+SELECT = "00A4040010A000000533C000FF860000000000054D"
+
+
+@asynccontextmanager
+async def served(*words, cwd=None):
+    """The process, and its ready line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bsim", "serve", *words, "--json", cwd=cwd,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield process, json.loads(await process.stdout.readline() or b"null")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def phone_at(transport):
+    async with await open_transport(transport) as hci:
+        config = DeviceConfiguration(name="phone", address=Address.generate_static_address())
+        phone = Device(config=config, host=Host(hci.source, hci.sink))
+        await phone.power_on()
+        yield phone
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_virtual_link_is_ready_serves_and_ends(tmp_path, number):
+    async def main():
+        words = ["--ble", "virtual:127.0.0.1:0", "--ble-name", "CT-one", "--record", "run.bsimtrace"]
+        async with served(*words, cwd=tmp_path) as (process, ready):
+            assert ready["ready"] is True
+            assert (ready["ble"], ready["name"], ready["card"]) == ("virtual:127.0.0.1:0", "CT-one", "ram")
+            async with phone_at(ready["phone"]) as phone:
+                app = await App.connect(phone)
+                assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
+            # That phone went without a word. The next one finds the card all the same.
+            async with phone_at(ready["phone"]) as phone:
+                app = await App.connect(phone)
+                assert str(app.connection.peer_address).removesuffix("/P") == ready["address"]
+                assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
+                process.send_signal(number)
+                _, err = await process.communicate()
+            assert process.returncode == 0, err
+            assert b"Traceback" not in err
+            assert err.count(b"an app connected") == 2
+
+    asyncio.run(main())
+    trace = read(tmp_path / "run.bsimtrace")
+    assert trace.start.link == "ble"
+    assert [one.name for one in trace.exchanges] == ["SELECT", "SELECT"]
+
+
+def test_a_controller_over_tcp_and_its_end():
+    """As with a dongle: the process is the host of somebody else's controller."""
+
+    async def main():
+        link = LocalLink()
+        async with await open_transport("tcp-server:127.0.0.1:0") as card_side:
+            Controller("card", card_side.source, card_side.sink, link)
+            port = card_side.server.sockets[0].getsockname()[1]
+            async with served("--ble", f"tcp-client:127.0.0.1:{port}", "--fault", "on SELECT lose-frame 1 late") as (
+                process,
+                ready,
+            ):
+                assert ready["ble"] == f"tcp-client:127.0.0.1:{port}"
+                assert "phone" not in ready
+                card_side.sink.transport.close()
+                _, err = await process.communicate()
+                assert process.returncode == 2, err.decode()
+                assert b"the radio has gone" in err
+                assert b"--fault-seed" in err
+            card_side.server.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_no_controller_is_told():
+    async def main():
+        async with served("--ble", "tcp-client:127.0.0.1:1") as (process, ready):
+            assert ready is None
+            _, err = await process.communicate()
+            assert process.returncode == 2
+            assert b"no Bluetooth controller at tcp-client:127.0.0.1:1" in err
+
+    asyncio.run(main())
