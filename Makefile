@@ -9,7 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/bsim demo
 
 test: check
-	$(BIN)/pytest -m "not soak" --cov --cov-report=term
+	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
