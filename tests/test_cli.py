@@ -735,7 +735,7 @@ def test_serve_over_bluetooth_refuses_what_cannot_be(bsim, words, reason):
 
 def test_bluetooth_without_its_library_says_what_to_install(bsim, monkeypatch):
     monkeypatch.delitem(sys.modules, "bsim.links.ble_link", raising=False)
-    monkeypatch.setitem(sys.modules, "bumble.controller", None)
+    monkeypatch.setitem(sys.modules, "bumble.device", None)
     assert "pip install 'bsim[ble]'" in bsim("serve", "--ble", "usb:0", code=2).err
 
 
