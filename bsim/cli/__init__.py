@@ -16,7 +16,7 @@ from bsim import __version__
 VERBS: Final = {
     "new": "make a card file",
     "card": "look at a card file, check it, change what protects it",
-    "serve": "put a card into a PC/SC reader (vpcd)",
+    "serve": "put a card into a PC/SC reader (vpcd), or on a web server with a console",
     "apdu": "send command APDUs, and see them explained",
     "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",
     "record": "write everything an app says to a card into a trace, without secrets",

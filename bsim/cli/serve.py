@@ -1,23 +1,15 @@
-"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader; or on the air."""
+"""`bsim serve`: put a card where programs find it: in a PC/SC reader (vpcd), on a web server, on the air (BLE)."""
 
 import argparse
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bsim.cli.ble_serve import add_ble, serve_ble
 from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
-from bsim.cli.serve_ble import add_ble, serve_ble
-from bsim.cli.slots import announced, host_of, place
+from bsim.cli.slots import announced, host_of, place, stopped_by_signals
+from bsim.cli.web_serve import add_http, serve_http
 from bsim.cli.wrappers import add_wrappers, told
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from bsim.cli.fleet_serve import Slots
-    from bsim.links.ble_link import BleLink
-    from bsim.links.vpcd import VpcdLink
     from bsim.ports import Card
 
 EXAMPLES = """\
@@ -29,6 +21,8 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
+  bsim serve --http 127.0.0.1:8080            API and console; you are the user, on the page
+  bsim serve --http 127.0.0.1:0 --handset right --json   any free port; a script types 123456
   bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
   bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
 
@@ -53,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|0xHEX",
         help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
     )
+    add_http(parser)
     add_ble(parser)
     add_handset(parser)
     add_json(parser)
@@ -65,16 +60,15 @@ def run(args: argparse.Namespace) -> int:
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
 
+    if args.ble is not None:
+        return serve_ble(args)
+    if args.http is not None:
+        return serve_http(args)
+    if args.token or args.cors:
+        raise UsageError("--token and --cors are for --http")
     if args.cards is not None:
         return _serve_fleet(args)
     profile = profile_name(args.on, keyring(args))
-    if args.ble:
-        if args.vpcd:
-            raise UsageError("a card is in a reader or on the air: --vpcd or --ble, one of them")
-        args.link = "ble"
-        with opened(args) as session:
-            serve_ble(session, args, profile=profile)
-        return 0
     address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
         serve_card(session.card, args, profile=profile)
@@ -99,8 +93,6 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
-    if args.ble:
-        raise UsageError("--ble is for one card: leave it out with --cards")
     if args.record or args.fault or args.faults:
         raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)
@@ -122,21 +114,3 @@ def address_of(given: list[str] | None) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UsageError(f"--vpcd takes HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}, not {text!r}")
     return host_of(host), int(port)
-
-
-@contextmanager
-def stopped_by_signals(link: "VpcdLink | BleLink | Slots") -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop a link, so that `run` ends in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
-        return
-
-    def stop(_number: int, _frame: "FrameType | None") -> None:
-        link.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

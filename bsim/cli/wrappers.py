@@ -57,11 +57,15 @@ class Wrapping:
             card = faults = Faults(card, self.rules, seed=self.seed)
             if self.seed is None:
                 note(f"--fault-seed {faults.seed} makes these faults the same again")
-        if self.trace:
-            from bsim.lab.record import Recorder
+        return self.recorded(card)
 
-            card = Recorder(card, self.trace)
-        return card
+    def recorded(self, card: "Card") -> "Card":
+        """The card, recorded if that was asked for."""
+        if self.trace is None:
+            return card
+        from bsim.lab.record import Recorder
+
+        return Recorder(card, self.trace)
 
 
 @contextmanager

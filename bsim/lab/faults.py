@@ -81,6 +81,11 @@ class Faults:
         with self._lock:
             return [ActiveRule(one.number, one.rule.text, one.fitted, one.fired) for one in self._rules.values()]
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing can happen: there is no rule, and the card was not lost by one."""
+        return not self._rules and self._lost is None
+
     def reset(self) -> bytes:
         """Power-cycle the card; one that was removed is put in again."""
         with self._talking:

@@ -3,8 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, note
-from bsim.cli.slots import announced
+from bsim.cli.common import UsageError, keyring, note
+from bsim.cli.slots import announced, stopped_by_signals
 from bsim.cli.wrappers import told
 
 if TYPE_CHECKING:
@@ -25,10 +25,21 @@ def add_ble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ble-name", metavar="NAME", help="the name it advertises (default: CT-BSIM)")
 
 
-def serve_ble(session: "Session", args: argparse.Namespace, **facts: object) -> None:
-    """Keep a card on the air until interrupted; the ready line has `facts` too, if it is JSON."""
-    from bsim.cli.serve import stopped_by_signals
+def serve_ble(args: argparse.Namespace) -> int:
+    """Keep a card on the air until interrupted."""
+    from bsim.cli.phone import opened
+    from bsim.lab.targets import profile_name
 
+    if args.vpcd or args.http is not None or args.cards is not None:
+        raise UsageError("--ble is for one card that is nowhere else: leave out --vpcd, --http and --cards")
+    profile = profile_name(args.on, keyring(args))
+    args.link = "ble"
+    with opened(args) as session:
+        _serve(session, args, profile)
+    return 0
+
+
+def _serve(session: "Session", args: argparse.Namespace, profile: str | None) -> None:
     try:
         from bsim.links.ble_link import BleError
     except ModuleNotFoundError as fault:
@@ -40,7 +51,7 @@ def serve_ble(session: "Session", args: argparse.Namespace, **facts: object) -> 
     where = {"ble": args.ble, "name": link.name, "address": str(link.address).removesuffix("/P")}
     if link.phone:
         where["phone"] = link.phone
-    ready: dict[str, object] = {"ready": True, **where, "card": args.on, **facts}
+    ready: dict[str, object] = {"ready": True, **where, "card": args.on, "profile": profile}
     phone = f", a phone's stack gets its controller at {link.phone}" if link.phone else ""
     words = f"ready: {args.on} is on the air as {link.name} ({where['address']}){phone}; Ctrl-C ends"
     with told(), stopped_by_signals(link), announced([link], ready if args.json else words):

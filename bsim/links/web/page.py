@@ -1,0 +1,31 @@
+"""The console's files, as they are answered: one page that fetches nothing from anywhere else."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+from bsim.links.web.message import Response
+
+_KINDS: Final = {
+    "index.html": "text/html; charset=utf-8",
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+# Pictures of collectibles are data: URIs; whatever is in them cannot load or run anything.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def pages() -> Mapping[str, Response]:
+    """Answer the responses by path; the page itself is at / and /console."""
+    folder = files("bsim.links.web") / "console"
+    found: dict[str, Response] = {}
+    for name, kind in _KINDS.items():
+        headers = [("Content-Security-Policy", _POLICY), ("Cross-Origin-Opener-Policy", "same-origin")]
+        response = Response(200, (folder / name).read_bytes(), kind, headers)
+        found[f"/{name}"] = response
+    found["/"] = found["/console"] = found.pop("/index.html")
+    return found
