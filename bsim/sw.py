@@ -19,6 +19,7 @@ class SW(IntEnum):
     AUTHENTICATION_METHOD_BLOCKED = 0x6983
     REFERENCE_DATA_NOT_USABLE = 0x6984
     CONDITIONS_NOT_SATISFIED = 0x6985
+    COMMAND_NOT_ALLOWED = 0x6986
     WRONG_DATA = 0x6A80
     FUNCTION_NOT_SUPPORTED = 0x6A81
     FILE_NOT_FOUND = 0x6A82
@@ -53,6 +54,7 @@ _MEANINGS: Final = {
     SW.AUTHENTICATION_METHOD_BLOCKED: "authentication method blocked",
     SW.REFERENCE_DATA_NOT_USABLE: "no or invalid random",
     SW.CONDITIONS_NOT_SATISFIED: "conditions of use not satisfied",
+    SW.COMMAND_NOT_ALLOWED: "command not allowed: policy forbids it",
     SW.WRONG_DATA: "incorrect data",
     SW.FUNCTION_NOT_SUPPORTED: "function not supported",
     SW.FILE_NOT_FOUND: "application or file not found",

@@ -237,6 +237,20 @@ def test_every_instruction_the_applet_has_not(applet: Applet) -> None:
             assert exchange(card, bytes((cla, ins, 0, 0))) == (b"", 0x6D00), f"{cla:02X} {ins:02X}"
 
 
+@pytest.mark.parametrize("blank", [False, True])
+def test_the_strict_profile_has_nothing_that_extends_an_applet(blank: bool) -> None:
+    card = in_handset(bare_card(profile="strict", blank=blank), "right", BPIN)
+    select(card)
+    own = {(cla, c.ins) for c in available("wallet") if not c.extension for cla in c.cla}
+    added = {(cla, c.ins) for c in available("wallet") if c.extension for cla in c.cla}
+    assert added
+    assert {ins for _, ins in added} <= set(range(0xD0, 0xE0))
+    for cla, ins in {*added, *((0x80, ins) for ins in range(0xD0, 0xE0))} - own:
+        for rest in ("0000", "FFFF", "000000", "000001AA", "0001"):
+            assert exchange(card, bytes((cla, ins)) + bytes.fromhex(rest)) == (b"", 0x6D00), f"{cla:02X} {ins:02X}"
+        assert exchange(card, bytes((cla | 0x10, ins, 0, 0, 1, 0))) == (b"", 0x6D00), "in a chain"
+
+
 @pytest.mark.parametrize("command", ALL)
 def test_every_p1_and_p2_that_is_not_legal(command: Command) -> None:
     card = good_card(command)

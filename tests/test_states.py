@@ -48,8 +48,14 @@ CARDS = {
     ],
     "terminated": [lambda: used(state="terminated")],
 }
-# Refused in every state for want of a session that another command opens.
-WANT_MORE = {"EXTERNAL_AUTHENTICATE": "6984", "WRITE_SESSION_KEY": "6982"}
+# Refused in every state for want of a session, an asset or a payload that another command brings.
+WANT_MORE = {
+    "EXTERNAL_AUTHENTICATE": "6984",
+    "WRITE_SESSION_KEY": "6982",
+    "REMOVE_ASSET": "6A88",
+    "GET_ASSET": "6A88",
+    "GET_RESULT": "6985",
+}
 
 
 @pytest.mark.parametrize("state", WALLET.life_cycle)

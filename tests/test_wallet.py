@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from types import ModuleType
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -49,7 +50,8 @@ from mnemonic import Mnemonic
 from sha3 import keccak_256
 
 from bsim.applets.wallet_session import WalletRules
-from bsim.crypto import envelope
+from bsim.crypto import envelope, p256, sm2
+from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
 from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile, power_on
 from bsim.store import RamStore
@@ -195,11 +197,30 @@ def test_there_is_no_slot_128() -> None:
     assert sign(card, 127) == signature(ETHEREUM, 127)
 
 
-@pytest.mark.parametrize("algorithm", [0, 3, 0x7F, 0xFF])
-def test_unknown_algorithms(algorithm: int) -> None:
-    card = new_card()
+@pytest.mark.parametrize(
+    ("profile", "algorithm"),
+    [("extended", 0), ("extended", 5), ("extended", 0x7F), ("strict", 0xFF), ("strict", 3), ("strict", 4)],
+)
+def test_unknown_algorithms(profile: str, algorithm: int) -> None:
+    card = new_card(profile=profile)
     assert exchange(card, apdu("DERIVE_KEY", coin_type=60, algorithm=1)[:-1] + bytes((algorithm,))) == (b"", 0x6A80)
     assert export(card) == b""
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "scheme", "module"), [(3, Slip10Sm2(), sm2), (4, Slip10P256(), p256)], ids=["SM2", "P-256"]
+)
+def test_slots_on_the_curves_of_permissioned_chains(algorithm: int, scheme: Scheme, module: ModuleType) -> None:
+    card = verified_card()
+    derive(card, ETHEREUM, algorithm, count=2)
+    head = ETHEREUM.to_bytes(4, "big")
+    with scheme.derive(bip39_seed(MNEMONIC), "m/44'/60'/0'/0/2") as node:
+        public_key = module.public_key(node.secret)
+    assert export(card).endswith(b"\xc2\x47" + head + bytes((2, algorithm)) + public_key)
+    assert module.verify(public_key, DIGEST, sign(card, 2))
+    sign(card, 2, digest=DIGEST[1:], sw=0x6A80)
+    card.reset()
+    assert len(export(card)) == 2 * 73
 
 
 @pytest.mark.parametrize("coin_type", [2**31, 2**32 - 1])

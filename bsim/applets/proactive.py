@@ -51,6 +51,7 @@ class Result(IntEnum):
 HIGH_PRIORITY: Final = 0x01
 WAIT_FOR_USER: Final = 0x80
 HIDDEN_INPUT: Final = 0x04
+YES_NO: Final = 0x04
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,13 +129,17 @@ def compile_route(
             sw = guard(session)
             if sw is not None:
                 return sw.encoded
+        le: int | None = None
         if raw[4:] not in good_tails:
             start, end, le = body(raw)
             refusal = _WRONG_LENGTH if start != end else check_le(le)
             if refusal is not None:
                 return refusal
         answer = handler(session)
-        return answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        response = answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        if le is not None and len(response) - 2 > le:
+            raise _le_too_short(response)
+        return response
 
     return route
 
@@ -168,10 +172,14 @@ def _with_fields(command: Command, handler: Handler, guards: tuple[Guard, ...], 
         answer = handler(session, *parameters(raw, le), *values) if parameters else handler(session, *values)
         response = answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
         if le is not None and len(response) - 2 > le:
-            raise SwError(int.from_bytes(exact_length(len(response) - 2), "big"), "Le is too short")
+            raise _le_too_short(response)
         return response
 
     return route
+
+
+def _le_too_short(response: bytes) -> SwError:
+    return SwError(int.from_bytes(exact_length(len(response) - 2), "big"), "Le is too short")
 
 
 def _is_tlv(command: Command) -> bool:

@@ -3,21 +3,35 @@
 from dataclasses import dataclass
 from typing import Final
 
+from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
+from bsim.applets.contacts import Contacts
 from bsim.applets.keys import Keys
+from bsim.applets.pages import Pages
+from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Session
 from bsim.applets.wallet_state import WalletState
+from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
+
+_KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
+_EVERY_ALGORITHM: Final = _KNOWN_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
 class WalletRules:
-    """Where profiles differ."""
+    """Where profiles differ. `extended` cards answer what applet_spec adds to the real card's commands."""
 
+    extended: bool = True
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """Those that keys can be derived for."""
+        return _EVERY_ALGORITHM if self.extended else _KNOWN_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +45,18 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "keys", "rules")
+    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "keys", "registry", "rules")
 
     def __init__(
-        self, aids: tuple[bytes, ...], routes: WalletRoutes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
+        self,
+        aids: tuple[bytes, ...],
+        routes: WalletRoutes,
+        cell: Cell[WalletState],
+        keys: Keys,
+        rules: WalletRules,
+        *,
+        registry: Registry,
+        contacts: Contacts,
     ) -> None:
         self.aids: Final = aids
         self._in_use: Final = routes.in_use
@@ -42,6 +64,8 @@ class WalletApplet:
         self.cell: Final = cell
         self.keys: Final = keys
         self.rules: Final = rules
+        self.registry: Final = registry
+        self.contacts: Final = contacts
 
     @property
     def routes(self) -> Routes:
@@ -61,12 +85,15 @@ class WalletSession(Session):
     """What the wallet applet remembers on one channel."""
 
     __slots__ = (
+        "approval",
         "cell",
         "challenge",
+        "contacts",
         "dialogue",
-        "exported",
         "issuer",
         "keys",
+        "paged",
+        "registry",
         "rules",
         "session_key",
         "verified",
@@ -77,12 +104,15 @@ class WalletSession(Session):
         self.cell = applet.cell
         self.keys = applet.keys
         self.rules = applet.rules
+        self.registry = applet.registry
+        self.contacts = applet.contacts
         self.verified = False
         self.dialogue: Dialogue | None = None
-        self.exported = b""
+        self.paged: dict[str, Pages] = {}
         self.challenge = b""
         self.issuer = False
         self.session_key = b""
+        self.approval: Approval | None = None
 
     @property
     def state(self) -> WalletState:
@@ -92,10 +122,13 @@ class WalletSession(Session):
     def selected(self) -> None:
         """Selected again: the BPIN stays verified (both AIDs share one channel over BLE), paged reads start anew."""
         super().selected()
-        self.exported = self.challenge = b""
+        self.challenge = b""
+        self.paged.clear()
 
     def close(self) -> None:
         """The channel closes: forget what was granted and handed over."""
         super().close()
         self.verified = self.issuer = False
-        self.exported = self.challenge = self.session_key = b""
+        self.approval = None
+        self.challenge = self.session_key = b""
+        self.paged.clear()

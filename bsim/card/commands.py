@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import issuer, wallet
+from bsim.applets import collectibles, issuer, signing, wallet
 from bsim.applets.base import Binding
 from bsim.applets.routes import Routes
 from bsim.applets.session import Applet, Platform, Session
@@ -130,7 +130,11 @@ def _name(applet: Applet) -> bytes:
 
 
 COMMANDS: Final = uicc.compile()
-WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
+STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
+WALLET_ROUTES: Final = WalletRoutes(
+    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS),
+    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED),
+)
 ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bsim.chains.evm import Transaction, address, checksum, parse_address
+from bsim.chains.family import Signature
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.cli.demo_stage import Stage
 from bsim.cli.json_file import read_object
@@ -163,7 +164,7 @@ def perform(stage: Stage, source: Source) -> Story:
         y_parity=y_parity,
         checker=checker,
         sender=address(recovered),
-        raw=source.transaction.signed(r, s, y_parity),
+        raw=source.transaction.signed(Signature(r, s, y_parity)),
         trace=tuple(_decoded(stage.traced.exchanges)),
     )
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _verb(verbs, "accounts", "list the keys in the card's slots")
     derive = _verb(verbs, "derive", "make the key of the next free slot", "derive solana", "derive 60")
     derive.add_argument("coin", metavar="COIN", help="a SLIP-44 number, or a name: ethereum, conflux, solana, bitcoin")
-    derive.add_argument("--algorithm", choices=["secp256k1", "ed25519"], help="default: the coin's own")
+    derive.add_argument("--algorithm", choices=["secp256k1", "ed25519", "sm2", "p256"], help="default: the coin's own")
     sign = _verb(verbs, "sign", "sign a digest, and check the signature", f"sign --slot 1 {'9c' * 32}")
     sign.add_argument("--slot", type=int, required=True, help="the key's slot, 1 to 127")
     sign.add_argument("--coin", metavar="COIN", help="the slot's coin (default: looked up)")

@@ -47,15 +47,24 @@ class _Wrong:
     pair: bool = False
 
 
-def refusals(*, known: bool) -> Iterator[Case]:
+def refusals(*, known: bool, extended: bool = True) -> Iterator[Case]:
     """Every refusal of every command. `known` says that the card is one as it is handed out."""
-    for command in commands().values():
+    for command in commands(extended=extended).values():
         select = _select(command)
         for wrong in _wrongs(command, known):
             answer = "|".join(f"{sw:04X}" for sw in wrong.sws)
             steps = [*select, Step(0, wrong.raw.hex().upper(), answer)]
             kind = Kind.ORDER if wrong.pair else Kind.REFUSAL
             yield case(command.name, kind, wrong.title, steps, card="test" if known else "any")
+
+
+def absent() -> Iterator[Case]:
+    """What a card of the strict profile answers to each command that is not the real card's."""
+    for command in commands().values():
+        if command.extension:
+            raw = _header(command) + CommandApdu(0, 0, 0, 0, bytes(min(command.lc_minimum, _MOST_LC))).encode()[4:]
+            steps = [*_select(command), Step(0, raw.hex().upper(), f"{SW.INS_NOT_SUPPORTED:04X}")]
+            yield case(command.name, Kind.REFUSAL, "not in the strict profile", steps)
 
 
 def _wrongs(command: Command, known: bool) -> Iterator[_Wrong]:

@@ -7,14 +7,16 @@ from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import issuer, wallet_state
+from bsim.applets import assets_state, issuer, wallet_state
 from bsim.applets.bpin import is_bpin
+from bsim.applets.contacts import Contacts
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.registry import Registry
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import ISSUER_ROUTES, WALLET_ROUTES
+from bsim.card.commands import ISSUER_ROUTES, STRICT_WALLET_ROUTES, WALLET_ROUTES
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
@@ -71,7 +73,7 @@ class Profile:
 PROFILES: Final = {
     profile.name: profile
     for profile in (
-        Profile("strict", "the real card's commands and nothing else"),
+        Profile("strict", "the real card's commands and nothing else", rules=WalletRules(extended=False)),
         Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
     )
 }
@@ -160,7 +162,17 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     applets = spec().applets
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, profile.rules)
+    routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
+    assets = memory.cell(assets_state.LAYOUT)
+    wallet = WalletApplet(
+        applets["wallet"].aids,
+        routes,
+        cell,
+        keys,
+        profile.rules,
+        registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
+        contacts=Contacts(assets),
+    )
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 

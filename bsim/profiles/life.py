@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from bsim.applets.assets_state import emptied
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, WalletState
 from bsim.ports import Store
 from bsim.profiles.defaults import DEFAULT_BPIN
@@ -10,10 +11,10 @@ from bsim.store import StoreError
 
 
 def factory_reset(store: Store) -> None:
-    """Empty the wallet of a card that has no power: no seed, no slots, the default BPIN and all tries. Not undone.
+    """Empty the wallet of a card that has no power: no seed, slots, assets and contacts, the default BPIN, all tries.
 
-    StoreError if the store cannot be read or written, or the card is terminated, which nothing undoes. The ICCID, the
-    profile and the opening key stay.
+    It is not undone. StoreError if the store cannot be read or written, or the card is terminated, which nothing
+    undoes. The ICCID, the profile and the opening key stay.
     """
     if LAYOUT.load(store.read()).terminated:
         raise StoreError("the card is terminated, and stays so")
@@ -35,11 +36,12 @@ def factory_reset(store: Store) -> None:
 def terminate(store: Store) -> None:
     """Take a card that has no power out of use for ever; StoreError if the store cannot be read or written.
 
-    Its seed and keys go with it. Snapshots and copies made before still hold the card as it was.
+    Its seed, keys, assets and contacts go with it. Snapshots and copies made before still hold the card as it was.
     """
     _change(store, lambda state: replace(state, entropy=b"", seed=b"", slots=(), terminated=True))
 
 
 def _change(store: Store, change: Callable[[WalletState], WalletState]) -> None:
-    old = LAYOUT.load(store.read())
-    store.write(LAYOUT.changes(old, change(old)))
+    records = store.read()
+    old = LAYOUT.load(records)
+    store.write(LAYOUT.changes(old, change(old)) | emptied(records))

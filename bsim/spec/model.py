@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bsim.tlv import encode_length
@@ -98,9 +98,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of one applet; everything that is known of it."""
+    """One command of one applet; everything that is known of it. `extension` names the declaration that adds it."""
 
     applet: str
+    extension: str
     name: str
     title: str
     source: Source
@@ -160,8 +161,22 @@ class LifeCycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """A declaration that adds commands to an applet: only cards of the extended profile answer them."""
+
+    name: str
+    title: str
+    reference: str
+    conditions: frozenset[str]
+    rights: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Applet:
-    """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name."""
+    """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name, extensions' included.
+
+    Conditions, rights, dialogue texts and what states of its life refuse are those of its extensions, too.
+    """
 
     name: str
     title: str
@@ -172,6 +187,11 @@ class Applet:
     rights: Mapping[str, str]
     dialogue: Mapping[str, str]
     life_cycle: Mapping[str, LifeCycle]
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+
+    def declared_by(self, extension: str) -> Mapping[str, Command]:
+        """Answer the commands that one extension adds; with an empty name, those of the applet itself."""
+        return {name: command for name, command in self.commands.items() if command.extension == extension}
 
 
 @dataclass(frozen=True, slots=True)

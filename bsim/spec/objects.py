@@ -34,7 +34,7 @@ _TOOLKIT_NAMES: Final = {
 }
 # ETSI TS 102 223 9.4.
 _PROACTIVE: Final = {0x21: "DISPLAY TEXT", 0x22: "GET INKEY", 0x23: "GET INPUT"}
-_ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519"}
+_ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519", 3: "SM2", 4: "P-256"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any, Final
 from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 
-from bsim.crypto.ecdsa._common import BAD_SECRET, BAD_SUM
+from bsim.crypto.ecdsa._common import BAD_SECRET
 from bsim.crypto.memory import Secret
+from bsim.crypto.scalars import BAD_SUM
 
 _DER_LENGTH: Final = 72
 
