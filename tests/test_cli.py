@@ -118,7 +118,11 @@ def test_every_verb_has_help_with_examples(bsim, verb):
 def test_epilogues_fit_a_terminal(bsim, verb):
     from importlib import import_module
 
-    wide = [line for line in import_module(f"bsim.cli.{verb}").EXAMPLES.splitlines() if len(line) > COLUMNS]
+    wide = [
+        line
+        for line in import_module(f"bsim.cli.{verb.replace('-', '_')}").EXAMPLES.splitlines()
+        if len(line) > COLUMNS
+    ]
     assert wide == []
     usage = bsim("--help").out.partition("a TARGET is")[2]
     assert [line for line in usage.splitlines() if len(line) > COLUMNS] == []

@@ -31,7 +31,8 @@ class _Event:
 class Tape:
     """What went between a test and its cards: exchanges, power cycles and dialogues, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MOST_KEPT) -> None:
+        self._most: Final = most
         self._events: list[_Event] = []
 
     def __repr__(self) -> str:
@@ -53,7 +54,7 @@ class Tape:
 
     def _note(self, kind: str, one: bytes = b"") -> _Event:
         event = _Event(kind, one)
-        if len(self._events) < _MOST_KEPT:
+        if len(self._events) < self._most:
             self._events.append(event)
         return event
 

@@ -12,9 +12,10 @@ from bsim.links.web.rack import WEB, Rack
 from bsim.links.web.server import WebServer
 
 
-def put(server: WebServer, wanted: Wanted, tape: Tape, name: str = "") -> Hosted:
+def put(server: WebServer, wanted: Wanted, tape: Tape | None = None, name: str = "") -> Hosted:
     """Put a card into a server. ValueError, or FaultError, if there can be no such card."""
     store = wanted.store()
+    tape = tape or Tape(most=0)  # the server has a trace of its own
     return server.rack.add(
         lambda phone: EmulatedCard(store, phone),
         name=name,
