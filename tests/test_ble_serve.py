@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from ble_app import SECONDS, App
@@ -103,5 +105,25 @@ def test_what_is_no_controller_is_told():
             _, err = await process.communicate()
             assert process.returncode == 2
             assert b"no Bluetooth controller at tcp-client:127.0.0.1:1" in err
+
+    asyncio.run(main())
+
+
+def test_the_page_says_what_is_so():
+    """The program in docs/ble.md puts a card on the air."""
+
+    async def main():
+        page = (Path(__file__).parents[1] / "docs" / "ble.md").read_text(encoding="utf-8")
+        (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-u", "-c", program, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(SECONDS), phone_at((await process.stdout.readline()).decode().strip()) as phone:
+                app = await App.connect(phone)
+                assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
+        finally:
+            process.kill()
+            await process.wait()
 
     asyncio.run(main())

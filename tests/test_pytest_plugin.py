@@ -1,12 +1,15 @@
 """The pytest plugin, as other projects have it: their tests, run by pytest in a folder of their own."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bsim.lab.testbed import BenchCard, Wanted
 
+ROOT = Path(__file__).parents[1]
 WALLET = """
     import pytest
 
@@ -289,6 +292,14 @@ def test_plugins_of_others_pay_nothing_for_it():
     code = "import sys, pytest, bsim.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('bsim')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['bsim', 'bsim.pytest_plugin']"
+
+
+def test_the_page_says_what_is_so(run):
+    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    tests = sum(block.count("def test_") for block in blocks)
+    assert tests == 4
+    run("\n".join(blocks)).assert_outcomes(passed=tests)
 
 
 def test_what_a_test_wants_shows_no_secret():

@@ -1,4 +1,4 @@
-"""The TypeScript example: a wallet app's module over HTTP, compiled strictly and run by node with `bsim test-server`."""
+"""The TypeScript example: a wallet app's module over HTTP, compiled strictly, run by node with `bsim test-server`."""
 
 import os
 import shutil
