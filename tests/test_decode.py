@@ -140,6 +140,15 @@ def test_proactive_commands_are_read():
     assert [part.meaning for part in parts] == ["GET INPUT", "", "'Enter BPIN'", ""]
 
 
+def test_assets_and_contacts_are_named():
+    asset = objects(bytes.fromhex("E111" + "800400000001" + "8A03E58F8B" + "8B026D3A" + "9900"))[0]
+    assert (asset.name, [part.name for part in asset.parts]) == ("E1 asset", ["80 number", "8A name", "8B media", "99"])
+    assert [part.meaning for part in asset.parts] == ["", "'友'", "'m:'", ""]
+    contact = objects(bytes.fromhex("E206" + "800141" + "810178"))[0]
+    assert [(part.name, part.meaning) for part in contact.parts] == [("80 name", "'A'"), ("81 address", "'x'")]
+    assert objects(bytes.fromhex("E2028001"))[0].parts == ()
+
+
 def test_data_objects_and_what_is_none():
     assert objects(b"\x00\x01") == ()
     assert objects(b"\xd0\x02\x81\x05")[0].parts == ()

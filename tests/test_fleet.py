@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from bsim.cli import main
 from bsim.cli.common import UsageError
-from bsim.cli.fleet import Progress, progress_line
 from bsim.cli.fleet_serve import ports
+from bsim.cli.progress import Progress, progress_line
 from bsim.client import Wallet
 from bsim.crypto import ed25519, mnemonic
 from bsim.crypto.algorithm import Algorithm

@@ -54,7 +54,10 @@ WANT_MORE = {
     "WRITE_SESSION_KEY": "6982",
     "REMOVE_ASSET": "6A88",
     "GET_ASSET": "6A88",
+    "TRANSFER_ASSET": "6A88",
     "GET_RESULT": "6985",
+    "LOGIN": "6A80",  # the example is for the account of the test card's seed
+    "GET_CERTIFICATE": "6300",  # more segments follow
 }
 
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ecdsa.util import sigdecode_der
 from helpers import (
     BPIN,
+    COMMANDS,
     CONFLUX,
     DIGEST,
     ED25519,
@@ -220,6 +221,7 @@ def test_slots_on_the_curves_of_permissioned_chains(algorithm: int, scheme: Sche
     assert module.verify(public_key, DIGEST, sign(card, 2))
     sign(card, 2, digest=DIGEST[1:], sw=0x6A80)
     card.reset()
+    select(card)
     assert len(export(card)) == 2 * 73
 
 
@@ -232,9 +234,10 @@ def test_coin_types_that_cannot_be_hardened(coin_type: int) -> None:
 
 @pytest.mark.parametrize("profile", ["strict", "extended"])
 @pytest.mark.parametrize("ins", range(0xD0, 0xE0))
-def test_ins_d0_to_df_are_not_there_yet(profile: str, ins: int) -> None:
+def test_ins_d0_to_df_are_the_extended_profiles(profile: str, ins: int) -> None:
     card = new_card(profile=profile)
-    assert exchange(card, bytes((0x80, ins, 0, 0))) == (b"", 0x6D00)
+    there = profile == "extended" and any(command.ins == ins for command in COMMANDS.values())
+    assert (exchange(card, bytes((0x80, ins, 0xFF, 0xFF)))[1] == 0x6D00) is not there
     assert exchange(card, bytes((0x00, ins, 0, 0))) == (b"", 0x6D00)
 
 

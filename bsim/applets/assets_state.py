@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bsim import tlv
-from bsim.chains import asset
+from bsim.chains import asset_stream
 from bsim.store import Blocks, Layout
 
 MAX_CONTACTS: Final = 128
@@ -72,7 +72,7 @@ LAYOUT: Final = Layout(
     {"last": (lambda last: last.to_bytes(4, "big"), int.from_bytes), "contacts": (_encode_contacts, _decode_contacts)},
     later={"last": bytes(4), "contacts": b""},
 )
-BLOCKS: Final = Blocks("asset", asset.split)
+BLOCKS: Final = Blocks("asset", asset_stream.split)
 
 
 def emptied(records: Mapping[str, bytes]) -> dict[str, bytes | None]:

@@ -9,9 +9,12 @@ from bsim.applets import pages
 from bsim.applets.assets_state import encode_contact, parse_contact
 from bsim.applets.registry import Matches
 from bsim.applets.session import Response
+from bsim.applets.transfer import Attempt, begin
 from bsim.applets.wallet import Part, seeded, wallet
 from bsim.applets.wallet_session import WalletSession
 from bsim.chains import asset as assets
+from bsim.chains import asset_stream
+from bsim.chains.asset_transfer import Purpose
 from bsim.sw import SW, SwError
 
 
@@ -34,9 +37,9 @@ class Action(IntEnum):
 
 # How an identity is held against what is wanted, and how long that is.
 _FILTERS: Final[dict[Filter, tuple[Callable[[bytes, bytes], bool], range]]] = {
-    Filter.CHAIN: (assets.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
-    Filter.CONTRACT: (assets.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
-    Filter.SLOT: (assets.of_slot, range(1, 2)),
+    Filter.CHAIN: (asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
+    Filter.CONTRACT: (asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
+    Filter.SLOT: (asset_stream.of_slot, range(1, 2)),
 }
 
 
@@ -59,7 +62,7 @@ def remove_asset(ctx: WalletSession, number: int) -> bytes:
 
 
 @wallet.handles("LIST_ASSETS")
-def list_assets(ctx: WalletSession, filter: Filter, part: Part, wanted: bytes) -> bytes | Response:  # noqa: A002
+def list_assets(ctx: WalletSession, filter: Filter, part: Part, wanted: bytes) -> bytes | Response:
     """One TLV stream, made while it is read: a page costs the same on a full card."""
     if part is Part.FIRST:
         return pages.first(ctx.paged, "LIST_ASSETS", ctx.registry.stream(_matches(filter, wanted)))
@@ -80,9 +83,31 @@ def get_asset(ctx: WalletSession, page: int, number: int) -> bytes | Response:
 
 
 @wallet.handles("COUNT_ASSETS")
-def count_assets(ctx: WalletSession, filter: Filter, wanted: bytes) -> bytes:  # noqa: A002 - the entry's field
+def count_assets(ctx: WalletSession, filter: Filter, wanted: bytes) -> bytes:
     """As many as LIST ASSETS would list."""
     return ctx.registry.count(_matches(filter, wanted)).to_bytes(4, "big")
+
+
+@wallet.handles("TRANSFER_ASSET")
+def transfer_asset(  # noqa: PLR0917 - the entry's fields
+    ctx: WalletSession,
+    purpose: Purpose,
+    attempt: Attempt,
+    number: bytes,
+    to: bytes,
+    amount: bytes,
+    nonce: bytes,
+    gas: bytes,
+    max_fee: bytes,
+    max_priority_fee: bytes,
+    storage_limit: bytes,
+    epoch_height: bytes,
+) -> bytes:
+    """Answers at once; the user reads and decides later."""
+    asset = assets.parse(ctx.registry.encoded(int.from_bytes(number, "big")))
+    terms = (to, amount, nonce, gas, max_fee, max_priority_fee, storage_limit, epoch_height)
+    begin(ctx, asset, purpose, attempt, terms)
+    return b""
 
 
 @wallet.handles("CONTACTS")
@@ -112,7 +137,7 @@ def _contact(contact: bytes) -> tuple[str, str]:
         raise SwError(SW.WRONG_DATA, "a contact is a name and an address") from fault
 
 
-def _matches(filter: Filter, wanted: bytes) -> Matches | None:  # noqa: A002 - the entry's field
+def _matches(filter: Filter, wanted: bytes) -> Matches | None:
     """What is held against an asset's identity; None where every asset is meant. SwError 6A80 for no such filter."""
     if filter is Filter.ALL:
         if wanted:

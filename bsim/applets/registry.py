@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bsim.applets.assets_state import AssetsState
-from bsim.chains import asset as assets
+from bsim.chains import asset_stream
 from bsim.chains.asset import Asset
 from bsim.store import Cell, Shelf
 from bsim.sw import SW, SwError
@@ -45,7 +45,7 @@ class Registry:
 
     def remove(self, number: int) -> None:
         """Take out an asset; SwError 6A88 if there is none of this number."""
-        known, identity = self._identities(), assets.identity(self.encoded(number))
+        known, identity = self._identities(), asset_stream.identity(self.encoded(number))
         self._put(number, None)
         del known[identity]
 
@@ -55,6 +55,10 @@ class Registry:
         if found is None:
             raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such asset")
         return found
+
+    def has(self, asset: Asset) -> bool:
+        """Whether this asset is there, under its number."""
+        return self._identities().get(asset.identity) == asset.number
 
     def replace(self, asset: Asset) -> None:
         """Write down what changed of an asset that is there: nothing that its identity is made of."""
@@ -82,13 +86,13 @@ class Registry:
             at = self._shelf.after(block)
 
     def _meant(self, block: bytes, matches: Matches) -> Iterator[bytes]:
-        return (encoded for encoded in self._shelf.split(block).values() if matches(assets.identity(encoded)))
+        return (encoded for encoded in self._shelf.split(block).values() if matches(asset_stream.identity(encoded)))
 
     def _identities(self) -> dict[bytes, int]:
         """Every asset's number by its identity: read once after power-on, and after a change that was taken back."""
         if self._version != self._shelf.version:
             blocks = self._blocks()
-            self._known = {assets.identity(one): number for block in blocks for number, one in block.items()}
+            self._known = {asset_stream.identity(one): number for block in blocks for number, one in block.items()}
             self._version = self._shelf.version
         return self._known
 

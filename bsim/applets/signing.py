@@ -1,19 +1,45 @@
 """What this project adds to the wallet applet: one handler a command of applet_spec/signing.toml."""
 
+from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import approval
+from bsim.applets import approval, pages, policies
 from bsim.applets.bpin import Dialogue
-from bsim.applets.wallet import wallet
+from bsim.applets.session import Response
+from bsim.applets.wallet import Part, wallet, with_seed
 from bsim.applets.wallet_session import WalletSession
-from bsim.chains import FAMILIES
+from bsim.chains import FAMILIES, address
 from bsim.chains.family import Family, Signable
+from bsim.crypto import mnemonic
 from bsim.sw import SW, SwError
 
 VERSION: Final = b"\x00\x01"
 _ALGORITHMS: Final = 0x80
 _FAMILIES: Final = 0x81
+
+
+class Form(IntEnum):
+    """How IMPORT SEED is given the seed."""
+
+    ENTROPY = 0
+    MNEMONIC = 1
+
+
+class SignInFamily(IntEnum):
+    """Whose accounts sign in: the families of sign-ins."""
+
+    ETHEREUM = 0x14
+    CONFLUX = 0x15
+
+
+class Action(IntEnum):
+    """What LOGIN POLICIES does."""
+
+    LIST = 0
+    REMOVE = 1
+
+
 _STATUS: Final = {field.name: field.values for field in wallet.spec.commands["GET_STATUS"].response}
 
 _DIALOGUES: Final = {
@@ -31,6 +57,29 @@ def get_status(ctx: WalletSession) -> bytes:
     return bytes(head) + state.version + VERSION + bytes((ctx.verified, _dialogue(ctx))) + _capabilities(ctx)
 
 
+@wallet.handles("IMPORT_SEED")
+def import_seed(ctx: WalletSession, form: Form, secret: bytes) -> bytes:
+    """A card has one seed, and here it is one that somebody knows."""
+    try:
+        entropy = mnemonic.to_entropy(secret.decode(errors="replace")) if form is Form.MNEMONIC else secret
+        state = with_seed(ctx.state, entropy)
+    except ValueError as fault:
+        raise SwError(SW.WRONG_DATA, "no mnemonic, or entropy of another length") from fault
+    ctx.keys.wipe()
+    ctx.cell.put(state)
+    return b""
+
+
+@wallet.handles("GET_ADDRESS")
+def get_address(ctx: WalletSession, slot: int) -> bytes:
+    """As people read it."""
+    key = approval.slot_of(ctx, slot)
+    found = address(key.coin_type, key.algorithm, key.public_key)
+    if found is None:
+        raise SwError(SW.FUNCTION_NOT_SUPPORTED, "no address is known for this coin type")
+    return found.encode()
+
+
 @wallet.handles("SIGN_TRANSACTION")
 def sign_transaction(ctx: WalletSession, slot: int, family: int, payload: bytes) -> bytes:
     """Answers at once; the user reads and decides later."""
@@ -40,7 +89,12 @@ def sign_transaction(ctx: WalletSession, slot: int, family: int, payload: bytes)
     key = approval.slot_of(ctx, slot)
     if key.algorithm not in kind.algorithms or key.coin_type not in (kind.coin_types or {key.coin_type}):
         raise SwError(SW.WRONG_DATA, "the slot's key is none for this family")
-    approval.approve(ctx, slot, decoded(kind, payload))
+    signable = decoded(kind, payload)
+    if kind.code in set(SignInFamily):
+        from bsim.applets import login as logins  # noqa: PLC0415
+
+        logins.check(key, signable)
+    approval.approve(ctx, slot, signable)
     return b""
 
 
@@ -52,6 +106,47 @@ def get_result(ctx: WalletSession) -> bytes:
     if ctx.approval.asking:
         raise SwError(SW.SECURITY_STATUS_NOT_SATISFIED, "the user has not answered")
     return ctx.approval.result
+
+
+@wallet.handles("LOGIN")
+def login(  # noqa: PLR0917 - the entry's fields
+    ctx: WalletSession, slot: int, family: SignInFamily, uses: int, until: int, message: bytes
+) -> bytes:
+    """Answers at once; where the user allowed it, the result is there at once too."""
+    from bsim.applets import login as logins  # noqa: PLC0415
+
+    approval.slot_of(ctx, slot)
+    logins.login(ctx, slot, decoded(FAMILIES[family], message), uses, until)
+    return b""
+
+
+@wallet.handles("LOGIN_POLICIES")
+def login_policies(ctx: WalletSession, action: Action, part: Part, number: bytes) -> bytes | Response:
+    """Where the user is logged in is nobody's business without the BPIN."""
+    if (action is Action.LIST) == bool(number):
+        raise SwError(SW.WRONG_DATA, "a list takes no number, and REMOVE takes one")
+    if action is Action.LIST and part is Part.NEXT:
+        return pages.following(ctx.paged, "LOGIN_POLICIES")
+    if action is Action.LIST:
+        return pages.first(ctx.paged, "LOGIN_POLICIES", policies.listed(ctx.signing.value))
+    if part is Part.NEXT:
+        raise SwError(SW.WRONG_P1_P2, "only a list has segments")
+    policies.forget(ctx.signing, number[0])
+    return b""
+
+
+@wallet.handles("ATTEST")
+def attest(ctx: WalletSession, slot: int, challenge: bytes) -> bytes:
+    """The device key vouches for the slot's."""
+    return ctx.device.attest(slot, approval.slot_of(ctx, slot), challenge, ctx.card.rng)
+
+
+@wallet.handles("GET_CERTIFICATE")
+def get_certificate(ctx: WalletSession, part: Part) -> bytes | Response:
+    """One certificate, cut into segments where they fall."""
+    if part is Part.NEXT:
+        return pages.following(ctx.paged, "GET_CERTIFICATE")
+    return pages.first(ctx.paged, "GET_CERTIFICATE", [ctx.device.certificate(ctx.card.rng)])
 
 
 def decoded(family: Family, payload: bytes) -> Signable:

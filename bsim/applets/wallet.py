@@ -217,6 +217,8 @@ def restore_seed(ctx: WalletSession, key2: bytes, ciphertext: bytes) -> bytes:
     ctx.keys.wipe()
     if not compare_digest(entropy, ctx.state.entropy):
         ctx.registry.clear()  # what other keys own is no longer this card's. docs/decisions/0024
+    # Slots will have other keys, or come in another order: what was allowed for one is not allowed for the next.
+    ctx.signing.put(ctx.signing.value.without_policies())
     ctx.cell.put(with_seed(ctx.state, entropy))
     return b""
 

@@ -6,17 +6,19 @@ from typing import Final
 from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
+from bsim.applets.device import Device
 from bsim.applets.keys import Keys
 from bsim.applets.pages import Pages
 from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Session
+from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
 
 _KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
-_EVERY_ALGORITHM: Final = _KNOWN_ALGORITHMS
+_EVERY_ALGORITHM: Final = frozenset(Algorithm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "keys", "registry", "rules")
+    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "device", "keys", "registry", "rules", "signing")
 
     def __init__(
         self,
@@ -57,6 +59,8 @@ class WalletApplet:
         *,
         registry: Registry,
         contacts: Contacts,
+        signing: Cell[SigningState],
+        device: Device,
     ) -> None:
         self.aids: Final = aids
         self._in_use: Final = routes.in_use
@@ -66,6 +70,8 @@ class WalletApplet:
         self.rules: Final = rules
         self.registry: Final = registry
         self.contacts: Final = contacts
+        self.signing: Final = signing
+        self.device: Final = device
 
     @property
     def routes(self) -> Routes:
@@ -89,6 +95,7 @@ class WalletSession(Session):
         "cell",
         "challenge",
         "contacts",
+        "device",
         "dialogue",
         "issuer",
         "keys",
@@ -96,6 +103,7 @@ class WalletSession(Session):
         "registry",
         "rules",
         "session_key",
+        "signing",
         "verified",
     )
 
@@ -106,6 +114,8 @@ class WalletSession(Session):
         self.rules = applet.rules
         self.registry = applet.registry
         self.contacts = applet.contacts
+        self.signing = applet.signing
+        self.device = applet.device
         self.verified = False
         self.dialogue: Dialogue | None = None
         self.paged: dict[str, Pages] = {}

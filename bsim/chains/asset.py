@@ -13,6 +13,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from bsim import tlv
+from bsim.chains.addresses import ADDRESSED, NUMBERED
 
 TAG: Final = 0xE1
 MAX_CHAIN_ID: Final = 32
@@ -22,8 +23,6 @@ MAX_MEDIA: Final = 1024
 MAX_ISSUER: Final = 64
 ADDRESS: Final = 20
 """Bytes of a contract on the families that have addresses."""
-NUMBERED_FAMILIES: Final = frozenset({0x01, 0x02})
-"""EVM and Conflux Core: chain ids are numbers, contracts are addresses. bsim.chains has the table of families."""
 
 
 class Standard(IntEnum):
@@ -90,9 +89,14 @@ class Asset:
         _check(self.amount == 1 or not self.standard.single, "amount: 1, where a token has one owner")
         _check(self.policy in _POLICIES, "policy: unknown flags")
         _check(0 <= self.acquired_at < 1 << 64, "acquired at: 0 to 2^64 - 1")
-        if self.family in NUMBERED_FAMILIES:
+        if self.family in NUMBERED:
             _check(self.chain_id[0] != 0, "chain id: no leading zeros")
+        else:
+            _check(_is_text(self.chain_id), "chain id: printable UTF-8")
+        if self.family in ADDRESSED:
             _check(len(self.contract) == ADDRESS, f"contract: an address has {ADDRESS} bytes")
+        else:
+            _check(_is_text(self.contract), "contract: printable UTF-8")
         for what, text, most in (
             ("name", self.name, MAX_NAME),
             ("media", self.media, MAX_MEDIA),
@@ -164,8 +168,6 @@ _LENGTHS: Final = {
 }
 _CARDS_OWN: Final = frozenset({0x80, 0x89})
 _OPTIONAL: Final = frozenset({0x8A, 0x8B, 0x8C})
-_HEAD: Final = 9
-"""Bytes of number and slot, before the chain."""
 MAX_NEW: Final = sum(
     2 + len(tlv.encode_length(most)) - 1 + most for tag, (_, most) in _LENGTHS.items() if tag not in _CARDS_OWN
 )
@@ -182,78 +184,16 @@ def parse(encoded: bytes) -> Asset:
     objects = _objects(encoded)
     if len(objects) != 1 or objects[0].tag != TAG:
         raise ValueError("an asset is one E1 data object")
-    return _asset(objects[0].value, frozenset())
+    return parse_value(objects[0].value)
 
 
 def parse_new(encoded: bytes) -> Asset:
     """Read what `encode_new` writes, and nothing else; ValueError names the field."""
-    return _asset(encoded, _CARDS_OWN)
+    return parse_value(encoded, _CARDS_OWN)
 
 
-def parse_all(stream: bytes) -> list[Asset]:
-    """Read what LIST ASSETS answers, in the order it came; ValueError if it is not made of assets."""
-    return [_asset(value, frozenset()) for value in _bodies(stream)]
-
-
-def split(stream: bytes) -> dict[int, bytes]:
-    """Answer the encoded assets of a stream by number; ValueError if it is not made of assets."""
-    found, start = {}, 0
-    while start < len(stream):
-        body, end = _body(stream, start)
-        found[int.from_bytes(stream[body + 2 : body + 6], "big")] = stream[start:end]
-        start = end
-    return found
-
-
-def identity(encoded: bytes) -> bytes:
-    """Answer `Asset.identity` of an encoded asset without reading the rest of it; ValueError if it is none."""
-    body, end = _body(encoded, 0)
-    chain = body + _HEAD
-    contract = chain + 2 + encoded[chain + 1]
-    stop = contract + 2 + encoded[contract + 1] + 34
-    if stop > end:
-        raise ValueError("an asset is cut short")
-    return encoded[body + 6 : stop]
-
-
-def of_slot(identity: bytes, slot: bytes) -> bool:
-    """Whether an identity is of this slot (1 byte)."""
-    return identity[2:3] == slot
-
-
-def of_chain(identity: bytes, chain: bytes) -> bool:
-    """Whether an identity is of this chain (family and id)."""
-    return identity.startswith(tlv.encode(0x82, chain), 3)
-
-
-def of_contract(identity: bytes, contract: bytes) -> bool:
-    """Whether an identity is of a contract of this address or name, on whatever chain."""
-    return identity.startswith(tlv.encode(0x83, contract), 5 + identity[4])
-
-
-def _bodies(stream: bytes) -> list[bytes]:
-    start, bodies = 0, []
-    while start < len(stream):
-        body, end = _body(stream, start)
-        bodies.append(stream[body:end])
-        start = end
-    return bodies
-
-
-def _body(stream: bytes, start: int) -> tuple[int, int]:
-    """Where the value of the asset at `start` begins and ends."""
-    length, size = stream[start + 1 : start + 2], 2
-    if length and length[0] >= 0x80:
-        size = 2 + (length[0] & 0x7F)
-        length = stream[start + 2 : start + size]
-    end = start + size + int.from_bytes(length, "big")
-    if not length or stream[start] != TAG or end > len(stream) or end - start < MIN_NEW:
-        raise ValueError("not a stream of assets")
-    return start + size, end
-
-
-def _asset(value: bytes, missing: frozenset[int]) -> Asset:
-    """Read the fields of an asset; those of `missing` must not be there."""
+def parse_value(value: bytes, missing: frozenset[int] = frozenset()) -> Asset:
+    """Read an asset without the E1 around it; the fields of `missing` must not be there. ValueError as above."""
     objects = _objects(value)
     found: Mapping[int, bytes] = {one.tag: one.value for one in objects}
     wanted = [tag for tag in _LENGTHS if tag not in missing and (tag in found or tag not in _OPTIONAL)]
@@ -290,6 +230,13 @@ def _objects(data: bytes) -> list[tlv.Tlv]:
 
 def _number(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return value.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_uri(text: str) -> bool:

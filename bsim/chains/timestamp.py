@@ -25,6 +25,19 @@ def parse(text: str) -> int:
     return 86_400 * _day(year, month, day) + 3600 * hour + 60 * minute + second - _offset(match)
 
 
+def encode(seconds: int) -> str:
+    """Write whole seconds since 1970 as a date-time in UTC; ValueError from the year 10000 on, where there is none."""
+    days, rest = divmod(seconds, 86_400)
+    year = 1970 + days // 366  # never too late
+    while _day(year + 1, 1, 1) <= days:
+        year += 1
+    if not seconds >= 0 or year > 9999:
+        raise ValueError("a time that RFC 3339 does not write")
+    month = next(month for month in range(12, 0, -1) if _day(year, month, 1) <= days)
+    day = days - _day(year, month, 1) + 1
+    return f"{year:04}-{month:02}-{day:02}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
+
+
 def _offset(match: re.Match[str]) -> int:
     if match[8] is None:
         return 0

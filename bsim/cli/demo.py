@@ -72,7 +72,11 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     if story.foreign:
         yield f"   from is {story.foreign}, which is not the card's account"
     yield f"   {'digest':<22}{story.digest.hex()}"
-    yield step(5, "The card signs the digest, after the user has typed the BPIN")
+    yield step(5, "The card shows on the phone what it is to sign, and signs when its user says yes")
+    for text in story.shown:
+        first, *rest = text.split("\n")
+        yield f"   phone: {first}"
+        yield from (f"          {line}" for line in rest)
     yield f"   r         {story.r:064x}"
     yield f"   s         {story.s:064x}"
     yield f"   y parity  {story.y_parity}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from bsim.chains.evm import Transaction, address, checksum, parse_address
-from bsim.chains.family import Signature
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.cli.demo_stage import Stage
 from bsim.cli.json_file import read_object
@@ -63,6 +62,7 @@ class Story:
     accounts: tuple[Account, ...]
     source: Source
     digest: bytes
+    shown: tuple[str, ...]
     signature: bytes
     r: int
     s: int
@@ -99,6 +99,7 @@ class Story:
             "accounts": [account_json(account) for account in self.accounts],
             "transaction": self.source.fields,
             "digest": self.digest.hex(),
+            "shown": list(self.shown),
             "signature": {
                 "der": self.signature.hex(),
                 "r": f"{self.r:064x}",
@@ -143,11 +144,11 @@ def perform(stage: Stage, source: Source) -> Story:
     if spec().applets["wallet"].dialogue["bpin_changed"] not in dialogue:
         raise CheckFailed(f"the BPIN was not changed; the phone showed: {' / '.join(dialogue)}")
     accounts = (wallet.derive(_ETHER), wallet.derive(_CONFLUX), wallet.derive(_SOLANA, Algorithm.ED25519))
-    digest = source.transaction.digest()
     wallet.verify_bpin()
-    signature = wallet.sign(_ETHER, accounts[0].slot, digest)
-    r, s, y_parity = verify.recoverable(digest, signature, accounts[0].public_key)
-    recovered, checker = _recovered(digest, r, s, y_parity)
+    before = len(stage.user.shown)
+    signed = wallet.sign_transaction(accounts[0].slot, source.transaction.unsigned(), "evm")
+    r, s, y_parity = signed.signature.r, signed.signature.s, signed.signature.recovery_id or 0
+    recovered, checker = _recovered(signed.digest, r, s, y_parity)
     return Story(
         through=stage.through,
         path=stage.path,
@@ -157,14 +158,15 @@ def perform(stage: Stage, source: Source) -> Story:
         dialogue=dialogue,
         accounts=accounts,
         source=source,
-        digest=digest,
-        signature=signature,
+        digest=signed.digest,
+        shown=tuple(stage.user.shown[before:]),
+        signature=signed.der,
         r=r,
         s=s,
         y_parity=y_parity,
         checker=checker,
         sender=address(recovered),
-        raw=source.transaction.signed(Signature(r, s, y_parity)),
+        raw=signed.raw,
         trace=tuple(_decoded(stage.traced.exchanges)),
     )
 

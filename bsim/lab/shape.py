@@ -68,6 +68,11 @@ def challenge(data: bytes) -> str:
     return f"{len(data)} random bytes"
 
 
+def address(data: bytes) -> str:
+    """Its length."""
+    return f"an address of {len(data)} characters"
+
+
 def tags(data: bytes) -> str:
     """The tags of data objects, in their order."""
     try:
@@ -103,6 +108,8 @@ _LEFT_OUT: Final[Mapping[str, Callable[[bytes], str]]] = {
     "ciphertext": envelope,
     "challenge": challenge,
     "digest": tags,
+    "asked": tags,
+    "address": address,
     "life_cycle": standing,
 }
 _VARIABLE_LENGTH: Final = frozenset({"signature", "der"})  # the shorter r or s happens to be, the shorter the DER

@@ -7,9 +7,10 @@ from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import assets_state, issuer, wallet_state
+from bsim.applets import assets_state, issuer, signing_state, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
+from bsim.applets.device import Device
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.registry import Registry
@@ -21,6 +22,7 @@ from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
+from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.spec import spec
@@ -160,10 +162,11 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
-    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
+    issued = memory.cell(issuer.LAYOUT)
+    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, issued)
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
     routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
-    assets = memory.cell(assets_state.LAYOUT)
+    assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
     wallet = WalletApplet(
         applets["wallet"].aids,
         routes,
@@ -172,6 +175,8 @@ def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
         profile.rules,
         registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
         contacts=Contacts(assets),
+        signing=signing,
+        device=Device(signing, lambda: issued.value.iccid, certify),
     )
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from bsim.applets import signing_state
 from bsim.applets.assets_state import emptied
+from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, WalletState
 from bsim.ports import Store
 from bsim.profiles.defaults import DEFAULT_BPIN
@@ -14,7 +16,7 @@ def factory_reset(store: Store) -> None:
     """Empty the wallet of a card that has no power: no seed, slots, assets and contacts, the default BPIN, all tries.
 
     It is not undone. StoreError if the store cannot be read or written, or the card is terminated, which nothing
-    undoes. The ICCID, the profile and the opening key stay.
+    undoes. The ICCID, the profile, the opening key and the device key stay.
     """
     if LAYOUT.load(store.read()).terminated:
         raise StoreError("the card is terminated, and stays so")
@@ -30,18 +32,25 @@ def factory_reset(store: Store) -> None:
             tries=MAX_TRIES,
             opened=False,
         ),
+        SigningState.without_policies,
     )
 
 
 def terminate(store: Store) -> None:
     """Take a card that has no power out of use for ever; StoreError if the store cannot be read or written.
 
-    Its seed, keys, assets and contacts go with it. Snapshots and copies made before still hold the card as it was.
+    Its seed, keys, assets, contacts and device key go with it. Snapshots and copies made before still hold the card as
+    it was.
     """
-    _change(store, lambda state: replace(state, entropy=b"", seed=b"", slots=(), terminated=True))
+    _change(
+        store, lambda state: replace(state, entropy=b"", seed=b"", slots=(), terminated=True), lambda _: SigningState()
+    )
 
 
-def _change(store: Store, change: Callable[[WalletState], WalletState]) -> None:
+def _change(
+    store: Store, change: Callable[[WalletState], WalletState], forget: Callable[[SigningState], SigningState]
+) -> None:
     records = store.read()
-    old = LAYOUT.load(records)
-    store.write(LAYOUT.changes(old, change(old)) | emptied(records))
+    old, signing = LAYOUT.load(records), signing_state.LAYOUT.load(records)
+    changes = LAYOUT.changes(old, change(old)) | signing_state.LAYOUT.changes(signing, forget(signing))
+    store.write(changes | emptied(records))

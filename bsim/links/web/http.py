@@ -7,6 +7,7 @@ is not read, and a client that does not read is not written to for ever.
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 import h11
@@ -16,6 +17,7 @@ from bsim.links.web.message import Refusal, Request, Response
 if TYPE_CHECKING:
     from bsim.links.web.site import Site
 
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _NEVER: Final = float("inf")
 # These say how the connection is used, and a handler has no say in it.
 _CLOSE: Final = ("Connection", "close")
@@ -175,7 +177,8 @@ class HttpConnection(asyncio.Protocol):
         self._head = None
         bodiless = head is not None and head.method == b"HEAD"
         self._wait(self._site.limits.idle_seconds)
-        self._write(h11.Response(status_code=response.status, headers=headers), b"" if bodiless else response.body)
+        line = h11.Response(status_code=response.status, headers=headers, reason=_PHRASES[response.status])
+        self._write(line, b"" if bodiless else response.body)
         if self._h11.our_state is h11.MUST_CLOSE or close or self._h11.their_state is h11.ERROR:
             self._hang_up()
         elif self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
