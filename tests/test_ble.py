@@ -29,7 +29,7 @@ from helpers import (
 import bsim
 from bsim.client import CardError, Wallet
 from bsim.crypto.algorithm import Algorithm
-from bsim.handset import in_handset
+from bsim.handset import Handset, ScriptedUser
 from bsim.lab.fault_rules import FaultError
 from bsim.lab.faults import Faults
 from bsim.lab.link_faults import LinkFaults
@@ -95,27 +95,28 @@ def test_a_thousand_exchanges(first):
 
 def test_a_wallets_whole_session():
     """As the app does it: SELECT in the first message, both AIDs in turn on one channel, 6982 until the BPIN is in."""
-    card = Judge(in_handset(bare_card(), "wrong,right@0.01s"))
+    asked: list[float] = []  # the app's pauses are all the time that passes
+    handset = Handset(ScriptedUser("wrong,right@3s"), clock=lambda: sum(asked))
+    card = Judge(handset.insert(bare_card()))
 
     def life(modem: Modem) -> None:
         select(modem)
         assert expect(modem, "GET_VERSION") == b"\x00\x51"
-        wallet = Wallet(modem, wait=5, sleep=lambda _: None)
+        wallet = Wallet(modem)
         assert wallet.iccid() == ICCID
         first = wallet.derive(ETHEREUM)
         second = wallet.derive(SOLANA, Algorithm.ED25519)
         assert first.public_key == public_key(ETHEREUM, 1, 1)
         assert wallet.accounts() == [first, second]
         assert wallet.iccid() == ICCID
-        asked = []
         with pytest.raises(CardError, match="6982"):
             Wallet(modem, wait=0).sign(ETHEREUM, 1, DIGEST)
-        wallet = Wallet(modem, wait=1e6, sleep=asked.append)
+        wallet = Wallet(modem, wait=60, sleep=asked.append)
         wallet.verify_bpin()
         assert len(wallet.accounts()) == 2
         assert wallet.version() == b"\x00\x51"
         assert wallet.sign(ETHEREUM, 1, DIGEST) == signature(ETHEREUM, 1)
-        assert set(asked) == {1.0}, "the app polled with 6982 until the BPIN was typed"
+        assert asked == [1.0] * 3, "the app polled with 6982 until the BPIN was typed"
         select(modem, ISSUER_AID)
         assert exchange(modem, "80CA001100")[1] == 0x9000
         select(modem)
@@ -368,6 +369,23 @@ def test_cards_that_are_lost():
         assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
 
     phones(Faults(bsim.new_card(), ["on GET_VERSION nth 1 mute", "on EXPORT_PUBKEYS remove-card"]), phone)
+
+
+def test_a_card_that_is_broken_is_told_and_does_not_end_the_link(caplog):
+    class Broken(Echo):
+        def transmit(self, command: bytes) -> bytes:
+            if command[1] == 1:
+                raise RuntimeError("with 123456 in it")
+            return b"\x61\x01" if command[1] in {2, 0xC0} else super().transmit(command)
+
+    async def app(app: App) -> None:
+        assert await app.exchange("00010000") == b"\x6f\x00"
+        assert await app.exchange("00020000") == b"\x6f\x00", "61xx for ever"
+        assert await app.exchange("00030000") == bytes.fromhex("000300009000")
+
+    talk(Broken(), app)
+    assert "the card raised RuntimeError" in caplog.text
+    assert "123456" not in caplog.text
 
 
 def test_rules_of_the_other_kind_are_refused():

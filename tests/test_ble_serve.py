@@ -18,6 +18,7 @@ from bumble.link import LocalLink
 from bumble.transport import open_transport
 
 from bsim.lab.trace import read
+from tests.web_client import SIGN, Client
 
 SELECT = "00A4040010A000000533C000FF860000000000054D"
 
@@ -72,6 +73,30 @@ def test_a_virtual_link_is_ready_serves_and_ends(tmp_path, number):
     trace = read(tmp_path / "run.bsimtrace")
     assert trace.start.link == "ble"
     assert [one.name for one in trace.exchanges] == ["SELECT", "SELECT"]
+
+
+def test_the_app_is_on_the_air_and_its_user_at_the_console():
+    """VERIFY BPIN comes over BLE, and is answered over HTTP while the app goes on with 6982."""
+
+    async def main():
+        async with served("--ble", "virtual:127.0.0.1:0", "--http", "127.0.0.1:0") as (process, ready):
+            card = f"/v1/cards/{ready['card']}"
+            async with phone_at(ready["phone"]) as phone:
+                app = await App.connect(phone)
+                for command in (SELECT, "80A80002050000003C01", "807C000000"):
+                    assert (await app.exchange(command))[-2:] == b"\x90\x00"
+                assert await app.exchange(SIGN) == b"\x69\x82"
+                client = Client(ready["http"])
+                (dialogue,) = (await asyncio.to_thread(client.get, f"{card}/dialogues"))[1]["dialogues"]
+                await asyncio.to_thread(client.done, f"{card}/dialogues/{dialogue['id']}", {"text": "123456"})
+                client.close()
+                assert (await app.exchange(SIGN))[-2:] == b"\x90\x00"
+            process.send_signal(signal.SIGTERM)
+            _, err = await process.communicate()
+            assert process.returncode == 0, err
+            assert b"Traceback" not in err
+
+    asyncio.run(main())
 
 
 def test_a_controller_over_tcp_and_its_end():

@@ -1,6 +1,7 @@
 """`bsim serve --ble`: put a card on the air, for apps that talk to it over Bluetooth LE."""
 
 import argparse
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import UsageError, keyring, note
@@ -8,8 +9,11 @@ from bsim.cli.slots import announced, stopped_by_signals
 from bsim.cli.wrappers import told
 
 if TYPE_CHECKING:
-    from bsim.cli.phone import Session
+    from collections.abc import Iterable, Iterator
+
+    from bsim.lab.fault_rules import Rule
     from bsim.links.ble_link import BleLink
+    from bsim.ports import Card
 
 INSTALL = "pip install 'bsim[ble]'"
 
@@ -30,42 +34,61 @@ def serve_ble(args: argparse.Namespace) -> int:
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
 
-    if args.vpcd or args.http is not None or args.cards is not None:
-        raise UsageError("--ble is for one card that is nowhere else: leave out --vpcd, --http and --cards")
+    if args.vpcd or args.cards is not None:
+        raise UsageError("--ble is for one card: leave out --vpcd and --cards; --http goes with it")
     profile = profile_name(args.on, keyring(args))
     args.link = "ble"
-    with opened(args) as session:
-        _serve(session, args, profile)
+    with opened(args) as session, _told_of_trouble():
+        link = _link(session.card, args, session.link_rules)
+        ready: dict[str, object] = {"ready": True, **facts(link, args), "card": args.on, "profile": profile}
+        words = f"ready: {args.on} is {where(link)}; Ctrl-C ends"
+        with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
+            link.run()
     return 0
 
 
-def _serve(session: "Session", args: argparse.Namespace, profile: str | None) -> None:
+@contextmanager
+def on_air(card: "Card", args: argparse.Namespace, rules: "Iterable[Rule]") -> "Iterator[BleLink]":
+    """Keep a card on the air beside another link."""
+    with _told_of_trouble():
+        link = _link(card, args, tuple(rules))
+        with link:
+            yield link
+
+
+def facts(link: "BleLink", args: argparse.Namespace) -> dict[str, object]:
+    """What a ready line tells of a link."""
+    told: dict[str, object] = {"ble": args.ble, "name": link.name, "address": str(link.address).removesuffix("/P")}
+    return told | ({"phone": link.phone} if link.phone else {})
+
+
+def where(link: "BleLink") -> str:
+    """Where the card is, for people."""
+    phone = f", a phone's stack gets its controller at {link.phone}" if link.phone else ""
+    return f"on the air as {link.name}{phone}"
+
+
+@contextmanager
+def _told_of_trouble() -> "Iterator[None]":
+    """UsageError for what is wrong with a transport, a name, or this installation."""
     try:
         from bsim.links.ble_link import BleError
     except ModuleNotFoundError as fault:
         raise UsageError(f"Bluetooth needs bumble ({fault}): {INSTALL}") from fault
     try:
-        link = _link(session, args)
-    except (BleError, ValueError) as fault:
+        yield
+    except BleError as fault:
         raise UsageError(f"--ble: {fault}") from fault
-    where = {"ble": args.ble, "name": link.name, "address": str(link.address).removesuffix("/P")}
-    if link.phone:
-        where["phone"] = link.phone
-    ready: dict[str, object] = {"ready": True, **where, "card": args.on, "profile": profile}
-    phone = f", a phone's stack gets its controller at {link.phone}" if link.phone else ""
-    words = f"ready: {args.on} is on the air as {link.name} ({where['address']}){phone}; Ctrl-C ends"
-    with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
-        try:
-            link.run()
-        except BleError as fault:
-            raise UsageError(f"--ble: {fault}") from fault
 
 
-def _link(session: "Session", args: argparse.Namespace) -> "BleLink":
+def _link(card: "Card", args: argparse.Namespace, rules: "tuple[Rule, ...]") -> "BleLink":
     from bsim.lab.link_faults import LinkFaults
     from bsim.links.ble_link import DEFAULT_NAME, BleLink
 
-    faults = LinkFaults(session.link_rules, seed=args.fault_seed)
-    if session.link_rules and args.fault_seed is None:
+    faults = LinkFaults(rules, seed=args.fault_seed)
+    if rules and args.fault_seed is None:
         note(f"--fault-seed {faults.seed} makes the link's faults the same again")
-    return BleLink(session.card, args.ble, name=args.ble_name or DEFAULT_NAME, faults=faults)
+    try:
+        return BleLink(card, args.ble, name=args.ble_name or DEFAULT_NAME, faults=faults)
+    except ValueError as fault:
+        raise UsageError(f"--ble-name: {fault}") from fault

@@ -25,6 +25,7 @@ examples:
   bsim serve --http 127.0.0.1:0 --handset right --json   any free port; a script types 123456
   bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
   bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
+  bsim serve --ble usb:0 --http 127.0.0.1:8080   the same, and you type the BPIN on the page
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -60,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
 
-    if args.ble is not None:
-        return serve_ble(args)
     if args.http is not None:
         return serve_http(args)
     if args.token or args.cors:
         raise UsageError("--token and --cors are for --http")
+    if args.ble is not None:
+        return serve_ble(args)
     if args.cards is not None:
         return _serve_fleet(args)
     profile = profile_name(args.on, keyring(args))

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         with stopped_by_signals(server):
             server.run(_begin(server, wanted, args))
     finally:
-        server.rack.close()
+        server.close()
     return 0
 
 

@@ -84,7 +84,7 @@ def wrapping(args: argparse.Namespace) -> Iterator[Wrapping]:
             stack.callback(trace.close)
         link = given.get("link", "")
         on_link = tuple(rule for rule in rules if rule.on_link)
-        if on_link and link != "ble":
+        if on_link and not given.get("ble"):
             raise UsageError(f"{on_link[0].actions[0].kind} is done by a link with frames: `bsim serve --ble`")
         on_card = tuple(rule for rule in rules if not rule.on_link)
         yield Wrapping(trace, on_card, given.get("fault_seed"), link, on_link)

@@ -237,9 +237,13 @@ class _Conversation:
                 self._faults.reset()
         try:
             return follow(self._card.transmit, command)
+        except CardLost:
+            raise
         except ProtocolError as fault:
             _log.error("%s", fault)
-            return SW.NO_PRECISE_DIAGNOSIS.encoded
+        except Exception as bug:  # noqa: BLE001 - a link outlives what is wrong with its card, and tells it
+            _log.error("the card raised %s", type(bug).__name__)
+        return SW.NO_PRECISE_DIAGNOSIS.encoded
 
     async def _stray(self, job: _Job, *, late: bool) -> None:
         await self._notify([action.data for action in job.actions if action.kind is Kind.STRAY and action.late == late])

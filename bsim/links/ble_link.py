@@ -9,7 +9,8 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from bumble.device import Device, DeviceConfiguration
 from bumble.hci import Address
@@ -35,6 +36,8 @@ class BleError(Exception):
 class BleLink:
     """Keeps one card on the air until `stop`, which may come from any thread and from a signal handler.
 
+    `run` blocks; as a context manager the link runs in a thread of its own, and is on the air when it is entered.
+
     `transport` is a name of bumble's (`usb:0`, `android-netsim`, `tcp-client:HOST:PORT`), or `virtual:HOST:PORT`: then
     this process holds a radio link of its own, and a phone's Bluetooth stack gets the other end of it as an HCI
     controller at `phone`, a transport name too. `ready` is set while the card can be found.
@@ -56,8 +59,24 @@ class BleLink:
         self._card: Final = card
         self._faults: Final = faults
         self._stopping = False
+        self._settled: Final = threading.Event()
+        self._fault: BleError | None = None
+        self._thread: Final = threading.Thread(target=self._run_apart, name="bsim-ble", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._settled.wait()
+        if self._fault is not None:
+            raise self._fault
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._thread.join()
 
     def run(self) -> None:
         """Serve until `stop`; BleError if there is no radio, or it goes away."""
@@ -72,6 +91,15 @@ class BleLink:
         self._stopping = True
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _run_apart(self) -> None:
+        try:
+            self.run()
+        except BleError as fault:
+            self._fault = fault
+            _log.error("%s", fault)
+        finally:
+            self._settled.set()
 
     async def _main(self) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
@@ -108,6 +136,7 @@ class BleLink:
             raise BleError(f"{self._transport}: what is there is no Bluetooth controller ({_words(fault)})") from fault
         _log.info("%s is on the air as %s", self.name, self.address)
         self.ready.set()
+        self._settled.set()
 
     @asynccontextmanager
     async def _radio(self) -> AsyncIterator[tuple[TransportSource, TransportSink]]:

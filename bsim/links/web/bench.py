@@ -71,4 +71,4 @@ class BenchServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._web.__exit__(kind, error, trace)
-        self._web.rack.close()
+        self._web.close()
