@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,9 @@ from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.transport import open_transport
 
+import bsim
 from bsim.lab.trace import read
+from bsim.links.ble_link import BleError, BleLink
 from tests.web_client import SIGN, Client
 
 SELECT = "00A4040010A000000533C000FF860000000000054D"
@@ -26,13 +29,20 @@ SELECT = "00A4040010A000000533C000FF860000000000054D"
 @asynccontextmanager
 async def served(*words, cwd=None):
     """The process, and its ready line."""
+    async with served_later(*words, cwd=cwd) as process:
+        yield process, json.loads(await process.stdout.readline() or b"null")
+
+
+@asynccontextmanager
+async def served_later(*words, cwd=None):
+    """The process, which need not be ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bsim", "serve", *words, "--json", cwd=cwd,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         async with asyncio.timeout(SECONDS):
-            yield process, json.loads(await process.stdout.readline() or b"null")
+            yield process
     finally:
         if process.returncode is None:
             process.kill()
@@ -121,6 +131,34 @@ def test_a_controller_over_tcp_and_its_end():
             card_side.server.close()
 
     asyncio.run(main())
+
+
+def test_a_controller_that_comes_later():
+    """With a server transport the card waits for its controller."""
+
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        async with served_later("--ble", f"tcp-server:127.0.0.1:{port}") as process:
+            said = await process.stderr.readline()
+            assert b"nothing answers" in said
+            async with await open_transport(f"tcp-client:127.0.0.1:{port}") as card_side:
+                Controller("card", card_side.source, card_side.sink, LocalLink())
+                assert json.loads(await process.stdout.readline())["ready"] is True
+                process.send_signal(signal.SIGINT)
+                assert await process.wait() == 0
+
+    asyncio.run(main())
+
+
+def test_what_never_answers_is_no_controller(monkeypatch):
+    from bsim.links import ble_link
+
+    monkeypatch.setattr(ble_link, "_ANSWER_SECONDS", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        link = BleLink(bsim.new_card(), f"tcp-client:127.0.0.1:{deaf.getsockname()[1]}")
+        with pytest.raises(BleError, match="nothing answers there"), link:
+            pass
 
 
 def test_what_is_no_controller_is_told():

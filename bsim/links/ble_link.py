@@ -4,16 +4,17 @@
 """
 
 import asyncio
+import itertools
 import logging
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
 from bumble.device import Device, DeviceConfiguration
-from bumble.hci import Address
+from bumble.hci import Address, HCI_Reset_Command
 from bumble.host import Host
 from bumble.transport import open_transport
 from bumble.transport.common import AsyncPipeSink, Transport, TransportSink, TransportSource
@@ -25,6 +26,10 @@ from bsim.ports import Card
 
 DEFAULT_NAME: Final = "CT-BSIM"
 VIRTUAL: Final = "virtual"
+_LISTENING: Final = frozenset({"tcp-server", "ws-server", "unix-server", "udp", "pty"})
+_SOCKETS: Final = _LISTENING | {"tcp-client", "ws-client", "unix", "unix-client"}
+_ANSWER_SECONDS: Final = 0.5
+_TRIES: Final = 10
 
 _log: Final = logging.getLogger(__name__)
 
@@ -118,9 +123,11 @@ class BleLink:
 
     async def _serve(self) -> None:
         async with self._radio() as (source, sink):
-            device = Device(config=DeviceConfiguration(name=self.name, address=self.address), host=Host(source, sink))
+            host = Host(source, sink)
+            device = Device(config=DeviceConfiguration(name=self.name, address=self.address), host=host)
             peripheral = Peripheral(device, self._card, self._faults)
             try:
+                await self._answered(host)
                 await self._on_air(peripheral)
                 await asyncio.wait([source.terminated])
                 peripheral.close()
@@ -128,6 +135,20 @@ class BleLink:
             except asyncio.CancelledError:
                 await peripheral.stop()
                 raise
+
+    async def _answered(self, host: Host) -> None:
+        """Wait until there is a controller behind a socket. One that is to connect to us may come at any time."""
+        scheme = self._transport.partition(":")[0]
+        if scheme not in _SOCKETS:
+            return
+        tries = itertools.count() if scheme in _LISTENING else range(_TRIES)
+        for number in tries:
+            with suppress(TimeoutError):
+                await host.send_sync_command(HCI_Reset_Command(), response_timeout=_ANSWER_SECONDS)
+                return
+            if number == 0:
+                _log.info("nothing answers at %s; trying until it does", self._transport)
+        raise BleError(f"no Bluetooth controller at {self._transport}: nothing answers there")
 
     async def _on_air(self, peripheral: Peripheral) -> None:
         try:
