@@ -85,6 +85,41 @@ def test_a_virtual_link_is_ready_serves_and_ends(tmp_path, number):
     assert [one.name for one in trace.exchanges] == ["SELECT", "SELECT"]
 
 
+def test_a_link_in_a_program_and_phones_that_come_and_go():
+    async def talk(where):
+        for _ in range(2):
+            async with asyncio.timeout(SECONDS), phone_at(where) as phone:
+                app = await App.connect(phone)
+                assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
+                if phone.powered_on:  # the next one finds the card though this one reset its controller without a word
+                    await phone.host.reset()
+                    app = await App.connect(phone)
+                    assert await app.exchange("00CA000002") == b"\x6d\x00"
+
+    link = BleLink(bsim.new_card(), "virtual:127.0.0.1:0")
+    link.stop()  # before it runs: it does not run for long
+    link.run()
+    with BleLink(bsim.new_card(), "virtual:127.0.0.1:0") as link:
+        assert link.ready.is_set()
+        asyncio.run(talk(link.phone))
+    assert not link.ready.is_set()
+
+
+@pytest.mark.parametrize(
+    ("transport", "reason"),
+    [
+        ("virtual", "virtual:HOST:PORT"),
+        ("virtual:127.0.0.1:66000", "virtual:HOST:PORT"),
+        ("virtual:192.0.2.1:1", "virtual:192.0.2.1:1: "),
+        ("nonsense", "no Bluetooth controller at nonsense: unknown transport scheme"),
+        ("usb:", "no Bluetooth controller at usb:: AssertionError"),
+    ],
+)
+def test_transports_that_are_none(transport, reason):
+    with pytest.raises(BleError, match=re.escape(reason)), BleLink(bsim.new_card(), transport):
+        pass
+
+
 def test_the_app_is_on_the_air_and_its_user_at_the_console():
     """VERIFY BPIN comes over BLE, and is answered over HTTP while the app goes on with 6982."""
 

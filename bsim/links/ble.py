@@ -158,6 +158,8 @@ class _Conversation:
         self._first = 0
         self._lost = True  # a card begins without power
         self._jobs: Final[asyncio.Queue[_Job]] = asyncio.Queue(_MOST_WAITING)
+        if faults:
+            faults.reset()
         self._task: Final = asyncio.create_task(self._work())
 
     def end(self) -> None:
@@ -189,6 +191,8 @@ class _Conversation:
                 await self._do(job)
             except BaseBumbleError as fault:
                 _log.info("the answer did not get through: %s", fault)
+            except Exception as bug:  # noqa: BLE001 - one message's trouble is not the next one's
+                _log.error("the answer did not get through: %s", type(bug).__name__)
 
     async def _do(self, job: _Job) -> None:
         if job.early(Kind.DISCONNECT):
