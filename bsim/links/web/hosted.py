@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from threading import Event
+from threading import Condition, Event
 from typing import Final
 
 from bsim.card import T0
@@ -104,7 +104,8 @@ class Hosted:
         self.epoch = 0
         self.scripted = script is not None
         self.snapshots: list[str] = []
-        self.user: Final = RemoteUser(script, opened=self._opened, closed=self.log.closed)
+        self._moved: Final = Condition()
+        self.user: Final = RemoteUser(script, opened=self._opened, closed=self._closed)
         self._wiring: Final = wiring
         bare = traits.handset == "none"
         handset = Handset(watch(self.user))
@@ -173,6 +174,16 @@ class Hosted:
         self.log.opened(dialogue, waits, self._wiring.patience)
         if waits:
             self._wiring.later(self._wiring.patience, partial(self._expire, dialogue.number))
+
+    def _closed(self, dialogue: Dialogue, result: int | None) -> None:
+        self.log.closed(dialogue, result)
+        with self._moved:
+            self._moved.notify_all()
+
+    def moved(self, seconds: float) -> None:
+        """Let time pass until the user has done something, or so many seconds are over."""
+        with self._moved:
+            self._moved.wait(seconds)
 
     def _expire(self, number: int) -> None:
         """A phone gives up by itself where nobody answers. ETSI TS 102 223 6.4.1, "no response from user"."""

@@ -8,7 +8,8 @@ from typing import Final
 class Limits:
     """Sizes are bytes, times seconds.
 
-    `waiting` is how many requests may wait for one card; `rate` and `burst` are requests a second from one address;
+    `waiting` is how many requests may wait for one card, `calls` how many signatures are under way; `rate` and `burst`
+    are requests a second from one address;
     `lines` is how many trace lines the server keeps of all its cards together, `ring` of one card at most.
     """
 
@@ -18,6 +19,7 @@ class Limits:
     cards: int = 2_048
     sessions: int = 1_024
     feeds: int = 64
+    calls: int = 256
     waiting: int = 256
     snapshots: int = 64
     rules: int = 64

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bsim import __version__
 from bsim.links.omapi import Kind, OmapiError
-from bsim.links.web import cards, lab_ops, openapi, phone, talk
+from bsim.links.web import assets, cards, lab_ops, openapi, phone, rpc, talk
 from bsim.links.web.guard import TOKEN_PROTOCOL, Guard
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.message import Refusal, Request, Response, as_json
@@ -45,6 +45,8 @@ OPERATIONS: Final = (
     *talk.OPERATIONS,
     *phone.OPERATIONS,
     *lab_ops.OPERATIONS,
+    *assets.OPERATIONS,
+    *rpc.OPERATIONS,
     Operation("GET", "/v1/openapi.json", "openapi", "This document", _document, {"type": "object"}, public=True),
 )
 
@@ -63,6 +65,8 @@ class Site:
         self.guarded: Final = token is not None
         self.rack: Final = Rack(limits, self._publish, self._later)
         self.sessions: Final = talk.Sessions(limits.sessions)
+        self.signers: Final = rpc.Signers(limits.approval_seconds)
+        self._calls = 0
         self.router: Final = Router(OPERATIONS)
         self._pages: Final = pages()
         self._guard: Final = Guard(token, origins, limits)
@@ -93,6 +97,12 @@ class Site:
     def leave(self, connection: "HttpConnection") -> None:
         """A connection has ended."""
         self._connections.pop(connection, None)
+
+    def signers_busy(self, more: int) -> None:
+        """Count the signatures under way; Refusal 503 if there are too many."""
+        if more > 0 and self._calls >= self.limits.calls:
+            raise Refusal(503, "too many signatures wait for their users", "Busy", (("Retry-After", "1"),))
+        self._calls += more
 
     def sweep(self) -> None:
         """Hang up on everybody whose time is over."""

@@ -1,6 +1,7 @@
 """What a card says of itself, read on a channel of its own: app, trace and faults see nothing of it."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from bsim.client import Account, CardError, Wallet
@@ -20,29 +21,42 @@ SLOT: Final[Schema] = obj(
     address=maybe(text("in the chain's own form, where it is known here")),
 )
 STATE: Final[Schema] = obj(
-    ("version", "iccid", "slots", "seed"),
+    ("version", "iccid", "slots", "seed", "life_cycle", "tries", "assets"),
     version=maybe(text("of the wallet applet")),
     iccid=maybe(text()),
     seed=maybe(flag("whether it has a seed; null where it does not say")),
     slots=listed(SLOT),
+    life_cycle=maybe(text("factory, recovery, personalised, operational, blocked, terminated; null: it does not say")),
+    tries=maybe(whole("of the BPIN, left")),
+    assets=maybe(whole("how many collectibles it lists")),
 )
 
 
 def state(card: Hosted) -> dict[str, object]:
     """Read the card; CardRemoved if there is none."""
+    found: dict[str, object] = dict.fromkeys(("version", "iccid", "seed", "life_cycle", "tries", "assets"))
+    found["slots"] = []
+    with on_own_channel(card) as wallet, suppress(TlvError, ValueError):
+        if wallet is not None:
+            _read(wallet, found)
+    return found
+
+
+@contextmanager
+def on_own_channel(card: Hosted) -> Iterator[Wallet | None]:
+    """The card's wallet on a channel that is closed again; None where it has none left or no wallet."""
     if card.power is not Power.ON:
         raise CardRemoved("the card is not there, or has no power")
     session = Session(card.base)
-    found: dict[str, object] = {"version": None, "iccid": None, "seed": None, "slots": []}
     try:
         channel = session.open_logical_channel(None)
+        wallet = None
         if channel is not None:
-            _read(Wallet(OnChannel(card.base.transmit, channel.number), wait=0), found)
-    except (CardError, TlvError):
-        pass  # a card that does not answer these has told what it tells
+            with suppress(CardError):
+                wallet = Wallet(OnChannel(card.base.transmit, channel.number), wait=0)
+        yield wallet
     finally:
         session.close()
-    return found
 
 
 def _read(wallet: Wallet, found: dict[str, object]) -> None:
@@ -53,6 +67,11 @@ def _read(wallet: Wallet, found: dict[str, object]) -> None:
     with suppress(CardError):
         found["slots"] = [_slot(account) for account in wallet.accounts()]
         found["seed"] = True
+    with suppress(CardError):
+        status = wallet.status()
+        found |= {"life_cycle": status.life_cycle, "tries": status.tries, "seed": status.seed}
+    with suppress(CardError):
+        found["assets"] = wallet.count_assets()
 
 
 def _slot(account: Account) -> dict[str, object]:
