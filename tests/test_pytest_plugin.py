@@ -201,11 +201,16 @@ def test_the_trace_is_printed_where_a_test_fails_and_holds_no_secret(run):
 
         def test_that_never_begins(broken):
             pass
+
+        def test_with_a_server(bsim_server):
+            bsim_server.wallet().derive(354)
+            bsim_server.wallet().verify_bpin()
+            assert False
         """
     )
-    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=2, errors=1)
     said = result.stdout.str()
-    assert said.count("bsim: what went between the test and its card") == 2
+    assert said.count("bsim: what went between the test and its card") == 3
     result.stdout.fnmatch_lines(
         [
             "*coin_type 503*",
@@ -216,6 +221,8 @@ def test_the_trace_is_printed_where_a_test_fails_and_holds_no_secret(run):
             "*VERIFY_BPIN*",
             "*phone?*PERFORMED*",
             "RESET*< 3B*",
+            "*coin_type 354*",
+            "*phone?*PERFORMED*",
         ]
     )
     for secret in ("323731383238", "333134313539"):
