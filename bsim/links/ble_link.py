@@ -30,6 +30,7 @@ _LISTENING: Final = frozenset({"tcp-server", "ws-server", "unix-server", "udp", 
 _SOCKETS: Final = _LISTENING | {"tcp-client", "ws-client", "unix", "unix-client"}
 _ANSWER_SECONDS: Final = 0.5
 _TRIES: Final = 10
+_LOOK_UP_SECONDS: Final = 0.1
 
 _log: Final = logging.getLogger(__name__)
 
@@ -67,8 +68,6 @@ class BleLink:
         self._settled: Final = threading.Event()
         self._fault: BleError | None = None
         self._thread: Final = threading.Thread(target=self._run_apart, name="bsim-ble", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -94,8 +93,6 @@ class BleLink:
     def stop(self) -> None:
         """Go off the air, as soon as the command that may be under way is done."""
         self._stopping = True
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
 
     def _run_apart(self) -> None:
         try:
@@ -107,16 +104,12 @@ class BleLink:
             self._settled.set()
 
     async def _main(self) -> None:
-        self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        if self._stopping:  # before there was a loop to tell
-            self._stop.set()
         serving = asyncio.create_task(self._serve())
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (serving, stopping):
-            task.cancel()
-        await asyncio.gather(serving, stopping, return_exceptions=True)
-        self._loop = None
+        # A signal that comes just before the loop goes to sleep does not wake it: it looks up by itself.
+        while not (self._stopping or serving.done()):
+            await asyncio.wait({serving}, timeout=_LOOK_UP_SECONDS)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
         self.ready.clear()
         if not serving.cancelled() and (fault := serving.exception()) is not None:
             raise fault

@@ -7,10 +7,10 @@ from typing import Final
 from bsim.links.web.message import Response
 
 _KINDS: Final = {
-    "index.html": "text/html; charset=utf-8",
-    "console.css": "text/css; charset=utf-8",
-    "console.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 # Pictures of collectibles are data: URIs; whatever is in them cannot load or run anything.
 _POLICY: Final = (
@@ -21,11 +21,11 @@ _POLICY: Final = (
 
 def pages() -> Mapping[str, Response]:
     """Answer the responses by path; the page itself is at / and /console."""
-    folder = files("bsim.links.web") / "console"
     found: dict[str, Response] = {}
-    for name, kind in _KINDS.items():
-        headers = [("Content-Security-Policy", _POLICY), ("Cross-Origin-Opener-Policy", "same-origin")]
-        response = Response(200, (folder / name).read_bytes(), kind, headers)
-        found[f"/{name}"] = response
+    for file in (files("bsim.links.web") / "console").iterdir():
+        kind = _KINDS.get(file.name.rpartition(".")[2])
+        if kind is not None:
+            headers = [("Content-Security-Policy", _POLICY), ("Cross-Origin-Opener-Policy", "same-origin")]
+            found[f"/{file.name}"] = Response(200, file.read_bytes(), kind, headers)
     found["/"] = found["/console"] = found.pop("/index.html")
     return found
