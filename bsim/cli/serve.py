@@ -1,8 +1,9 @@
-"""`bsim serve`: put a card where programs find it, in a PC/SC reader (vpcd) or on a web server."""
+"""`bsim serve`: put a card where programs find it: in a PC/SC reader (vpcd), on a web server, on the air (BLE)."""
 
 import argparse
 from typing import TYPE_CHECKING
 
+from bsim.cli.ble_serve import add_ble, serve_ble
 from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
 from bsim.cli.slots import announced, host_of, place, stopped_by_signals
 from bsim.cli.web_serve import add_http, serve_http
@@ -22,6 +23,9 @@ examples:
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
   bsim serve --http 127.0.0.1:8080            API and console; you are the user, on the page
   bsim serve --http 127.0.0.1:0 --handset right --json   any free port; a script types 123456
+  bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
+  bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
+  bsim serve --ble usb:0 --http 127.0.0.1:8080   the same, and you type the BPIN on the page
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -45,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
     )
     add_http(parser)
+    add_ble(parser)
     add_handset(parser)
     add_json(parser)
     add_like(parser)
@@ -60,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.token or args.cors:
         raise UsageError("--token and --cors are for --http")
+    if args.ble is not None:
+        return serve_ble(args)
     if args.cards is not None:
         return _serve_fleet(args)
     profile = profile_name(args.on, keyring(args))

@@ -11,6 +11,7 @@ from bsim.cli.common import print_json
 if TYPE_CHECKING:
     from types import FrameType
 
+    from bsim.links.ble_link import BleLink
     from bsim.links.vpcd import VpcdLink
 
 _HOST = "127.0.0.1"
@@ -55,7 +56,7 @@ def stopped_by_signals(link: Stoppable) -> Iterator[None]:
 
 
 @contextmanager
-def announced(links: "Sequence[VpcdLink]", line: str | dict[str, object]) -> Iterator[None]:
+def announced(links: "Sequence[VpcdLink | BleLink]", line: str | dict[str, object]) -> Iterator[None]:
     """Print a line, as JSON if it is none, once the driver has all cards."""
     ended = threading.Event()
 

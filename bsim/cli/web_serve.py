@@ -2,11 +2,12 @@
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from bsim.cli.ble_serve import facts, on_air
 from bsim.cli.common import UsageError, alike, keyring, print_json, reader_options
 from bsim.cli.slots import host_of, place, stopped_by_signals
 from bsim.cli.wrappers import Wrapping, told, wrapping
@@ -49,10 +50,13 @@ def serve_http(args: argparse.Namespace) -> int:
             first = _fill(server, args, wraps)
             if args.vpcd:
                 stack.enter_context(_reader(args, first))
+            radio: dict[str, object] = {}
+            if args.ble:
+                radio = facts(stack.enter_context(on_air(first.link, args, wraps.link_rules)), args)
             stack.enter_context(stopped_by_signals(server))
-            server.run(lambda: _announce(server, args, first))
+            server.run(lambda: _announce(server, args, first, radio))
     finally:
-        server.site.rack.close()
+        server.close()
     return 0
 
 
@@ -181,8 +185,8 @@ def _reader(args: argparse.Namespace, card: "Hosted") -> Iterator[None]:
         yield
 
 
-def _announce(server: "WebServer", args: argparse.Namespace, card: "Hosted") -> None:
-    facts: dict[str, object] = {
+def _announce(server: "WebServer", args: argparse.Namespace, card: "Hosted", radio: Mapping[str, object]) -> None:
+    told: dict[str, object] = {
         "ready": True,
         "http": server.url,
         "card": card.number,
@@ -190,11 +194,12 @@ def _announce(server: "WebServer", args: argparse.Namespace, card: "Hosted") -> 
         "atr": card.atr.hex().upper(),
         "profile": card.traits.profile,
         "handset": card.traits.handset,
+        **radio,
     }
     if args.vpcd:
-        facts["vpcd"] = args.vpcd[0]
+        told["vpcd"] = args.vpcd[0]
     if args.json:
-        print_json(facts)
+        print_json(told)
         return
     where = place(server.host, server.port)
     print(f"ready: the console is at {server.url}/, the API at {server.url}/v1; Ctrl-C ends", flush=True)

@@ -78,6 +78,11 @@ class WebServer:
             with suppress(RuntimeError):  # closed meanwhile
                 loop.call_soon_threadsafe(lambda: None)
 
+    def close(self) -> None:
+        """Let go of the address and of all cards: of a server that has run, or never will."""
+        self._socket.close()
+        self.rack.close()
+
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop`; `ready` is called once the server answers."""
         try:
