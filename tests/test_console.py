@@ -192,8 +192,7 @@ def test_faults_snapshots_and_apdus(page: "Page", server: WebServer) -> None:
     page.locator("#facts", has_text="personalised").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_everybody_can_use_it(browser: "Browser", server: WebServer, scheme: str, width: int) -> None:
     """axe-core finds nothing serious, whatever is on the screen."""
     if not AXE.exists():

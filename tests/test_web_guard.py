@@ -319,3 +319,68 @@ def test_a_thousand_cards_on_one_server() -> None:
         assert len(client.get("/v1/cards")[1]["cards"]) == 1_000
         assert client.apdu("/v1/cards/1000", SELECT).endswith("9000")
         assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
+
+
+def serve(*words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "bsim", "serve", *words]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--http", "0.0.0.0:0"], "--token"),
+        (["--http", "127.0.0.1"], "HOST:PORT"),
+        (["--http", "127.0.0.1:0", "--token", "short"], "--token has"),
+        (["--http", "127.0.0.1:0", "--cors", "everyone"], "an origin"),
+        (["--http", "127.0.0.1:0", "--handset", "ask"], "console"),
+        (["--http", "127.0.0.1:0", "--handset", "maybe"], "entry 1"),
+        (["--http", "127.0.0.1:0", "--cards", "2", "--fault", "on SIGN mute"], "one card"),
+        (["--http", "192.0.2.1:0", "--token", "a-long-enough-token"], "192.0.2.1"),
+        (["--token", "a-long-enough-token"], "--http"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_served_is_told(words: list[str], told: str) -> None:
+    code, said = serve(*words)
+    assert code == 2
+    assert told in said
+
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[dict[str, object], Client]]:
+    command = [sys.executable, "-m", "bsim", "serve", "--http", "127.0.0.1:0", "--json", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        with closing(Client(ready["http"])) as client:
+            yield ready, client
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_a_fleet_is_served() -> None:
+    with served("--cards", "3", "--fleet-seed", "test") as (ready, client):
+        assert ready["cards"] == 3
+        assert client.apdu("/v1/cards/3", SELECT).endswith("9000")
+        assert client.post("/v1/cards/3/snapshots", {"name": "a"})[0] == 409  # a fleet's cards have none
+
+
+def test_what_serve_can_do_to_a_card_it_does_here_too(tmp_path) -> None:
+    trace = tmp_path / "run.bsimtrace"
+    words = (
+        "--record",
+        str(trace),
+        "--fault",
+        "on DERIVE_KEY answer 6A84",
+        "--vpcd",
+        "127.0.0.1:1",
+        "--handset",
+        "right",
+    )
+    with served(*words) as (ready, client):
+        assert ready["vpcd"] == "127.0.0.1:1"
+        assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
+        assert client.apdu("/v1/cards/1", DERIVE) == "6A84"
+    assert '"name": "DERIVE_KEY"' in trace.read_text(encoding="utf-8")
