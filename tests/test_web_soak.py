@@ -1,4 +1,4 @@
-"""What takes long: Schemathesis on the whole document, and ten thousand connections at once."""
+"""What takes long: Schemathesis on the whole document, web3.py, and ten thousand connections at once."""
 
 import os
 import socket
@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from web_client import SELECT, Client, serving
+from web_client import DERIVE, SELECT, Client, serving
 
 from bsim.links.web import WebServer
 
 pytest.importorskip("wsproto")
 pytestmark = pytest.mark.soak
-TOOLS = ("schemathesis", "openapi-spec-validator")
+TOOLS = ("schemathesis", "openapi-spec-validator", "web3")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,15 @@ def test_schemathesis_finds_nothing(tools: Path, tmp_path: Path) -> None:
         run = [tools / "schemathesis", "run", document, "--max-examples", "50", "--continue-on-failure"]
         found = subprocess.run(run, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
+
+
+def test_web3_signs_with_the_card(tools: Path) -> None:
+    with serving() as (server, client):
+        card = client.card(handset="right")
+        client.apdu(card, SELECT)
+        client.apdu(card, DERIVE)
+        script = Path(__file__).parent / "integration" / "web3_signer.py"
+        subprocess.run([tools / "python", script, server.url], check=True)
 
 
 def test_ten_thousand_connections() -> None:
