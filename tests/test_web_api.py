@@ -1,11 +1,15 @@
 """The HTTP API: cards, APDUs, OMAPI sessions, dialogues, faults and traces, over real connections."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from helpers import BPIN, ISSUER_AID, WALLET_AID
 from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
+import bsim
+from bsim.lab.record import Recorder
+from bsim.lab.targets import open_target
 from bsim.links.web.site import OPERATIONS
 from bsim.ports import Card
 
@@ -244,3 +248,42 @@ def test_other_links_share_a_card(client: Client) -> None:
         assert card.transmit(bytes.fromhex(SELECT))[-2:] == b"\x90\x00"
         with pytest.raises(ValueError, match="six digits"):
             server.rack.make(bpin="1")
+
+
+def test_digits_of_a_script_are_not_shown(client: Client) -> None:
+    card = client.card(handset="wrong,123456@1s")
+    assert client.get(card)[1]["handset"] == "wrong,digits"
+
+
+def test_a_card_that_goes_takes_its_sessions_along(client: Client) -> None:
+    card = client.card()
+    session = client.done("/v1/sessions", {"card": card.rpartition("/")[2]}, 201)["session"]
+    status, headers, body = client.raw("DELETE", card)
+    assert (status, body) == (204, b"")
+    assert "content-length" not in headers
+    assert client.get(f"/v1/sessions/{session}")[0] == 404
+
+
+def test_a_slow_phone_gives_up_too() -> None:
+    with serving(approval_seconds=0.05) as (_, client):
+        card = client.card()
+        client.apdu(card, SELECT)
+        client.done(
+            f"{card}/faults", {"rule": "on SIGN mute"}, 201
+        )  # a card with rules is never waited for in the loop
+        client.apdu(card, VERIFY)
+        while client.get(f"{card}/dialogues")[1]["dialogues"]:
+            pass
+
+
+def test_a_recording_is_left_to_its_app(tmp_path: Path) -> None:
+    trace = tmp_path / "run.bsimtrace"
+    with Recorder(bsim.new_card(), trace) as recorder:
+        recorder.reset()
+        recorder.transmit(bytes.fromhex(SELECT))
+    with serving() as (server, client):
+        server.rack.add(lambda phone: phone(open_target(f"replay:{trace}")), target=f"replay:{trace}", handset="none")
+        assert client.get("/v1/cards/1/state")[1]["slots"] == []
+        assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
+        status, answer = client.post("/v1/cards/1/apdu", {"apdu": DERIVE})
+        assert (status, answer["error"]["type"]) == (409, "ReplayError")

@@ -58,8 +58,7 @@ def _get(call: Call) -> object:
 
 async def _delete(call: Call) -> object:
     card = call.card
-    call.site.sessions.drop(card)
-    call.site.signers.drop(card)
+    call.site.forget(card)
     await asyncio.wrap_future(call.site.rack.pool.submit(card.line.held, lambda: call.site.rack.remove(card.number)))
     return None
 

@@ -188,7 +188,7 @@ class Hosted:
     def _expire(self, number: int) -> None:
         """A phone gives up by itself where nobody answers. ETSI TS 102 223 6.4.1, "no response from user"."""
         if any(dialogue.number == number for dialogue in self.user.pending()):
-            self.line.run(lambda: self._give_up(number))
+            self.line.begin(lambda: self._give_up(number), slow=self.slow())
 
     def _give_up(self, number: int) -> None:
         if any(dialogue.number == number for dialogue in self.user.pending()):

@@ -165,12 +165,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _send(self, response: Response, *, close: bool = False) -> None:
         """Write a response; `close` where the rest of the request is not worth reading."""
-        headers = [
-            ("Content-Type", response.content_type),
-            ("Content-Length", str(len(response.body))),
-            *self._site.headers,
-            *response.headers,
-        ]
+        headers = [*self._site.headers, *response.headers]
+        if response.status != HTTPStatus.NO_CONTENT:  # which has no body, and no length either. RFC 9110 8.6
+            headers += [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
         if close:
             headers.append(_CLOSE)
         head = self._head

@@ -24,6 +24,7 @@ class Line:
         self._lock: Final = RLock()
         self._turn: Final = asyncio.Lock()
         self._waiting = 0
+        self._begun: Final[set[asyncio.Future[object]]] = set()
 
     def run(self, work: Callable[[], T], *, slow: bool = False) -> T | Awaitable[T]:
         """Do something with the card: the result, or where it takes time an awaitable of it."""
@@ -35,6 +36,14 @@ class Line:
         if self._waiting >= self._most:
             raise Refusal(503, "too many requests wait for this card", "CardBusy", (("Retry-After", "1"),))
         return self._queued(work)
+
+    def begin(self, work: Callable[[], object], *, slow: bool = False) -> None:
+        """Do something with the card that nobody waits for; in the event loop's thread, as `run`."""
+        outcome = self.run(work, slow=slow)
+        if isinstance(outcome, Awaitable):
+            task = asyncio.ensure_future(outcome)
+            self._begun.add(task)  # the loop itself does not hold it
+            task.add_done_callback(self._begun.discard)
 
     def held(self, work: Callable[[], T]) -> T:
         """Do something with the card, in this thread, when it is free."""

@@ -81,7 +81,9 @@ class Rack:
         with self._lock:
             number = self._room()
             reader = self._slot(reader)
-        traits = Traits(name=name or f"card {number}", target=target, profile=profile, handset=handset, reader=reader)
+        traits = Traits(
+            name=name or f"card {number}", target=target, profile=profile, handset=_shown(handset), reader=reader
+        )
         log = CardLog(self._share, lambda text: self._publish(number, text))
         wiring = Wiring(
             Line(self.pool, self._limits.waiting), log, self._later, self.stopping, self._limits.approval_seconds, close
@@ -155,6 +157,11 @@ class Rack:
     def _share(self) -> int:
         share = self._limits.lines // max(1, len(self._cards))
         return max(_LEAST_LINES, min(share, self._limits.ring))
+
+
+def _shown(handset: str) -> str:
+    """A script as it may be shown: the digits that are typed are none of anybody's business."""
+    return ",".join("digits" if step.strip()[:1].isdigit() else step.strip() for step in handset.split(","))
 
 
 def scripted(handset: str, bpin: str = "123456", new_bpin: str | None = None) -> User | None:

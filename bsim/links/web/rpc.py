@@ -1,6 +1,7 @@
 """JSON-RPC 2.0 on the card: what ethers, viem, web3.py and js-conflux-sdk ask of a remote signer. docs/web-api.md."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ from bsim.links.web.operation import Call, Operation, parse
 from bsim.links.web.rpc_errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, NO_METHOD, UNSUPPORTED, RpcError
 from bsim.links.web.signer import CORE, ETHER, Signer
 
+_log: Final = logging.getLogger(__name__)
 _MOST_IN_BATCH: Final = 100
 _CHAIN_MOST: Final = 1 << 53
 
@@ -155,7 +157,9 @@ def _one(signer: Signer, asked: object, geth: bool) -> dict[str, object] | None:
         answer = _told(number, result=method(signer, params))
     except RpcError as error:
         answer = _told(number, error=error.value())
-    except Exception:  # noqa: BLE001 - a bug of ours is an internal error to the app
+    except Exception as bug:  # noqa: BLE001 - a bug of ours is an internal error to the app
+        withheld = Exception("message withheld").with_traceback(bug.__traceback__)
+        _log.error("unhandled %s", type(bug).__name__, exc_info=withheld)
         answer = _told(number, error=RpcError(INTERNAL, "a bug in the server").value())
     if geth and asked["method"].endswith("_signTransaction") and "result" in answer:
         answer["result"] = {"raw": answer["result"], "tx": {}}

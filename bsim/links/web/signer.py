@@ -33,7 +33,10 @@ class Signer:
 
     def addresses(self, coin_type: int) -> list[str]:
         """The addresses of the card's keys for a coin, as its chain writes them."""
-        return [self._address(account) for account in self._accounts(self._wallet(), coin_type)]
+        try:
+            return [self._address(account) for account in self._accounts(self._wallet(), coin_type)]
+        except CardLost as loss:
+            raise RpcError(4900, str(loss)) from None
 
     def sign_transaction(self, coin_type: int, fields: Mapping[str, object]) -> str:
         """Have a transaction shown and signed: the raw transaction."""

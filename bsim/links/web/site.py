@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bsim import __version__
+from bsim.lab.replay import ReplayError
 from bsim.links.omapi import Kind, OmapiError
 from bsim.links.web import assets, cards, lab_ops, openapi, phone, rpc, talk
 from bsim.links.web.guard import TOKEN_PROTOCOL, Guard
+from bsim.links.web.hosted import Hosted
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.message import Refusal, Request, Response, as_json
 from bsim.links.web.operation import Call, Operation, Router
@@ -92,6 +94,13 @@ class Site:
     def leave(self, connection: "HttpConnection") -> None:
         """A connection has ended."""
         self._connections.pop(connection, None)
+
+    def forget(self, card: Hosted) -> None:
+        """Let go of all that belongs to a card that goes."""
+        self.sessions.drop(card)
+        self.signers.drop(card)
+        for feed in self._feeds.pop(card.number, []):
+            feed.close()
 
     def signers_busy(self, more: int) -> None:
         """Count the signatures under way; Refusal 503 if there are too many."""
@@ -211,8 +220,8 @@ def _refused(fault: Exception) -> Response:
         return Refusal(_OMAPI.get(fault.kind, 409), str(fault), fault.kind).response()
     if isinstance(fault, CardLost):
         return Refusal(409, str(fault), type(fault).__name__).response()
-    if isinstance(fault, StoreError):
-        return Refusal(409, str(fault), "StoreError").response()
+    if isinstance(fault, StoreError | ReplayError):
+        return Refusal(409, str(fault), type(fault).__name__).response()
     withheld = Exception("message withheld").with_traceback(fault.__traceback__)
     _log.error("unhandled %s", type(fault).__name__, exc_info=withheld)
     return as_json({"error": {"type": "InternalError", "message": "a bug in the server; its log has more"}}, 500)
