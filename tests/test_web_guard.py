@@ -384,3 +384,29 @@ def test_what_serve_can_do_to_a_card_it_does_here_too(tmp_path) -> None:
         assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
         assert client.apdu("/v1/cards/1", DERIVE) == "6A84"
     assert '"name": "DERIVE_KEY"' in trace.read_text(encoding="utf-8")
+
+
+def test_pings_are_answered_and_goodbyes_returned() -> None:
+    with serving() as (server, client):
+        client.card()
+        with feed(server, "1") as connection:
+            frame(connection)
+            connection.sendall(b"\x89\x82" + bytes(4) + b"hi")
+            assert _until(connection, 0x8A) == b"hi"
+            connection.sendall(b"\x8a\x80" + bytes(4))
+            connection.sendall(b"\x88\x82" + bytes(4) + struct.pack(">H", 1000))
+            assert _until(connection, 0x88) == struct.pack(">H", 1000)
+        card = "/v1/cards/1"
+        with feed(server, "1") as connection:
+            assert client.call("DELETE", card)[0] == 204
+            assert _until(connection, 0x88) == struct.pack(">H", 1001)
+
+
+def _until(connection: socket.socket, kind: int) -> bytes:
+    """The body of the next frame of a kind."""
+    while True:
+        first, length = _exactly(connection, 2)
+        length = struct.unpack(">H", _exactly(connection, 2))[0] if length == 126 else length
+        body = _exactly(connection, length)
+        if first == kind:
+            return body

@@ -92,13 +92,13 @@ export class Card {
     const gone = { off: "no power", removed: "out of its reader" }[card.power];
     const life = gone ?? state?.life_cycle ?? (state?.seed ? "has a seed" : "does not say");
     const tries = state?.tries == null ? "not told" : `${state.tries} left`;
-    const fact = (name, value, mark = "") => [el("dt", {}, name), el("dd", { class: mark }, value)];
+    const fact = (name, value, mark = "") => el("div", {}, el("dt", {}, name), el("dd", { class: mark }, value));
     const low = state?.tries != null && state.tries < 3 ? "bad" : "";
     $("facts").replaceChildren(
-      ...fact("State", life, gone ? "bad" : ""),
-      ...fact("BPIN tries", tries, low),
-      ...fact("Kind", card.profile ?? card.target),
-      ...fact("ICCID", state?.iccid ?? "–"),
+      fact("State", life, gone ? "bad" : ""),
+      fact("BPIN tries", tries, low),
+      fact("Kind", card.profile ?? card.target),
+      fact("ICCID", state?.iccid ?? "–"),
     );
     $("out").textContent = card.power === "removed" ? "Put in" : "Take out";
   }

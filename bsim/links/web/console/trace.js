@@ -126,7 +126,9 @@ export class Trace {
   }
 
   tell() {
-    const parts = [`${this.shown.length.toLocaleString("en")} lines`];
+    const count = this.shown.length;
+    const parts = [`${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"}`];
+    this.box.classList.toggle("none", !this.all.length);
     if (this.held.length) parts.push(`${this.held.length} held back`);
     if (this.dropped) parts.push(`${this.dropped} missed`);
     $("shown").textContent = parts.join(", ");
@@ -188,7 +190,7 @@ function lined(event) {
     Object.assign(line, { name: "phone", kind: "asks", hex: event.text.replaceAll("\n", " · "), sw: event.state === "open" ? "asks" : "", meaning: ended ?? event.kind.toLowerCase().replaceAll("_", " ") });
   } else if (event.type === "lost") Object.assign(line, { hex: event.command, sw: event.lost, kind: "refused", refused: true });
   else if (event.type === "reset") Object.assign(line, { name: "power on", hex: event.atr, meaning: "answer to reset" });
-  else line.meaning = event.power ?? event.name ?? (event.count === undefined ? "" : `${event.count} rules`);
+  else line.meaning = event.power ?? event.name ?? (event.count === undefined ? "" : `${event.count} in force`);
   line.find = `${line.name} ${line.hex} ${line.sw} ${line.meaning} ${event.response ?? ""}`.toLowerCase();
   return line;
 }
