@@ -15,8 +15,8 @@ from bsim.lab.transcript import Judge, Step, Transcript
 from bsim.spec import Command, Danger, Example, spec, sw_matches
 from bsim.sw import SW, describe
 
-# They name the account of the card's seed, in what they are sent or in what the phone shows.
-_OF_THE_TEST_SEED: Final = frozenset({"LOGIN", "TRANSFER_ASSET"})
+# Their data name the account of the test card's seed; with another they are refused.
+_OF_THE_TEST_SEED: Final = frozenset({"LOGIN"})
 _DATA: Final = 5  # where the data of a short APDU begin
 _PHONE: Final = "right"
 _TO_BE_ASKED: Final = "VERIFY_BPIN", "UPDATE_BPIN"
