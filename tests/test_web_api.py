@@ -282,7 +282,9 @@ def test_a_recording_is_left_to_its_app(tmp_path: Path) -> None:
         recorder.reset()
         recorder.transmit(bytes.fromhex(SELECT))
     with serving() as (server, client):
-        server.rack.add(lambda phone: phone(open_target(f"replay:{trace}")), target=f"replay:{trace}", handset="none")
+        server.rack.add(
+            lambda phone: phone(open_target(f"replay:{trace}")), target=f"replay:{trace}", handset="none", quick=False
+        )
         assert client.get("/v1/cards/1/state")[1]["slots"] == []
         assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
         status, answer = client.post("/v1/cards/1/apdu", {"apdu": DERIVE})

@@ -14,8 +14,9 @@ from bsim.cli.wrappers import Wrapping, told, wrapping
 
 if TYPE_CHECKING:
     from bsim.handset import User
+    from bsim.lab.targets import OpenCard
     from bsim.links.web import WebServer
-    from bsim.links.web.hosted import Hosted, Phone
+    from bsim.links.web.hosted import Base, Hosted, Phone
     from bsim.ports import Card
 
 _INSTALL: Final = "pip install 'bsim[web]'"
@@ -23,6 +24,8 @@ _INSTALL: Final = "pip install 'bsim[web]'"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _WEB: Final = "web"
+_RAM: Final = "ram"
+_RAM_PROFILE: Final = "extended"
 
 
 def add_http(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +91,9 @@ def _address(text: str) -> tuple[str, int]:
 
 def _fill(server: "WebServer", args: argparse.Namespace, wraps: Wrapping) -> "Hosted":
     """Put in the cards that were asked for; answers the first."""
-    from bsim.lab.targets import comes_bare
     from bsim.links.web.rack import scripted
 
-    bare = args.cards is None and comes_bare(args.on)
+    bare = args.cards is None and args.on.startswith(("reader:", "replay:"))
     handset = args.handset or ("none" if bare else _WEB)
     if handset == "ask":
         raise UsageError("--handset ask is for one terminal: with --http, web is you at the console")
@@ -130,48 +132,73 @@ def _inserted(card: "Card", phone: "Phone") -> "Card":
 
 
 def _one(server: "WebServer", args: argparse.Namespace, wraps: Wrapping, handset: str) -> "Hosted":
-    from bsim.lab.targets import RAM, comes_bare, emulated, is_real, open_target, profile_name
     from bsim.links.web.hosted import Misbehaviour
-    from bsim.links.web.rack import scripted
+
+    opened: list[OpenCard] = []
+    return server.rack.add(
+        _memory_card(args) if args.on == _RAM else _target_card(args, opened),
+        name=args.on,
+        target=args.on,
+        profile=_profile(args),
+        handset=handset,
+        script=_script(args, handset),
+        faults=Misbehaviour(rules=wraps.rules, seed=wraps.seed),
+        watch=wraps.user,
+        wrap=wraps.recorded,
+        close=lambda: _close(opened),
+        quick=args.on == _RAM and not args.like,
+    )
+
+
+def _close(opened: "list[OpenCard]") -> None:
+    for card in opened:
+        card.close()
+
+
+def _memory_card(args: argparse.Namespace) -> "Base":
+    """A new card, which needs nothing of what opens files and readers."""
+    from bsim.lab.emulated import EmulatedCard
     from bsim.profiles import personalisation, personalise
     from bsim.store import RamStore
 
-    keys = keyring(args)
-    profile = profile_name(args.on, keys)
+    def make(phone: "Phone") -> "Card":
+        store = RamStore()
+        personalise(store, personalisation(bpin=args.bpin))
+        return EmulatedCard(store, lambda card: phone(alike(args, card)))
+
+    return make
+
+
+def _target_card(args: argparse.Namespace, opened: "list[OpenCard]") -> "Base":
+    """A card file's card, or one of a reader or a recording, which goes into `opened` for somebody to close."""
+    from bsim.lab.targets import comes_bare, emulated, open_target
 
     def make(phone: "Phone") -> "Card":
-        from bsim.lab.emulated import EmulatedCard
-
-        def insert(card: "Card") -> "Card":
-            return phone(alike(args, card))
-
-        if args.on == RAM:
-            store = RamStore()
-            personalise(store, personalisation(bpin=args.bpin))
-            return EmulatedCard(store, insert)
         if comes_bare(args.on):
-            return insert(open_target(args.on, keys, reader_options(args)))
-        return emulated(args.on, insert, keys)
+            opened.append(open_target(args.on, keyring(args), reader_options(args)))
+            return phone(alike(args, opened[0]))
+        return emulated(args.on, lambda card: phone(alike(args, card)), keyring(args))
 
-    def watch(user: "User") -> "User":
-        return wraps.user(user)
+    return make
+
+
+def _profile(args: argparse.Namespace) -> str | None:
+    if args.on == _RAM:
+        return _RAM_PROFILE
+    from bsim.lab.targets import profile_name
+
+    return profile_name(args.on, keyring(args))
+
+
+def _script(args: argparse.Namespace, handset: str) -> "User | None":
+    from bsim.links.web.rack import scripted
 
     script = scripted(handset, args.bpin)
-    if script is not None and is_real(args.on):
-        from bsim.cli.phone import WatchedUser
+    if script is None or not args.on.startswith("reader:"):
+        return script
+    from bsim.cli.phone import WatchedUser
 
-        script = WatchedUser(script, once=True)  # a wrong guess at a real card's BPIN costs a try
-    return server.rack.add(
-        make,
-        name=args.on,
-        target=args.on,
-        profile=profile,
-        handset=handset,
-        script=script,
-        faults=Misbehaviour(rules=wraps.rules, seed=wraps.seed),
-        watch=watch,
-        wrap=wraps.recorded,
-    )
+    return WatchedUser(script, once=True)  # a wrong guess at a real card's BPIN costs a try
 
 
 @contextmanager

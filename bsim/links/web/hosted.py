@@ -40,13 +40,14 @@ class Power(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What is told of a card and never changes."""
+    """What is told of a card and never changes; `quick`: no command takes longer than others may be kept waiting."""
 
     name: str
     target: str = "ram"
     profile: str | None = None
     handset: str = "web"
     reader: str | None = None
+    quick: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ class Hosted:
         self.card: Final = _Gate(Tap(wrap(self.faults), self.log), self)
         self.tpdu: Final = T0(self.card)
         self.atr = self.card.reset()
-        self._quick: Final = traits.target in {"ram", "fleet"}
+        self._quick: Final = traits.quick
 
     @property
     def link(self) -> Card:

@@ -76,13 +76,19 @@ class Rack:
         watch: Callable[[User], User] = lambda user: user,
         wrap: Callable[[Card], Card] = lambda card: card,
         close: Callable[[], None] = lambda: None,
+        quick: bool = True,
     ) -> Hosted:
         """Put a card in, powered; Refusal 409 if there is no room. `make` gets the phone to put it into."""
         with self._lock:
             number = self._room()
             reader = self._slot(reader)
         traits = Traits(
-            name=name or f"card {number}", target=target, profile=profile, handset=_shown(handset), reader=reader
+            name=name or f"card {number}",
+            target=target,
+            profile=profile,
+            handset=_shown(handset),
+            reader=reader,
+            quick=quick,
         )
         log = CardLog(self._share, lambda text: self._publish(number, text))
         wiring = Wiring(
