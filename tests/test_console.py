@@ -171,6 +171,21 @@ def test_ten_thousand_lines(page: "Page", server: WebServer) -> None:
     assert download.value.suggested_filename == "bsim-card-1.ndjson"
 
 
+def test_a_token_is_taken_from_the_address(browser: "Browser") -> None:
+    token = "a-token-of-sixteen"
+    with WebServer(token=token) as server:
+        gallery_card(server, 0)
+        page = browser.new_page()
+        page.set_default_timeout(8_000)
+        page.goto(server.url)
+        page.get_by_text("wants a token").wait_for()
+        page.goto(f"{server.url}/#token={token}")
+        page.reload()
+        page.get_by_text("live", exact=True).wait_for()
+        assert token not in page.url
+        page.close()
+
+
 def test_faults_snapshots_and_apdus(page: "Page", server: WebServer) -> None:
     gallery_card(server, 0)
     visit(page, server)

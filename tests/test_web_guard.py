@@ -410,3 +410,16 @@ def _until(connection: socket.socket, kind: int) -> bytes:
         body = _exactly(connection, length)
         if first == kind:
             return body
+
+
+def test_who_waits_for_a_user_does_not_keep_the_server_from_ending() -> None:
+    with served() as (_, client):
+        for command in (SELECT, DERIVE):
+            client.apdu("/v1/cards/1", command)
+        address = client.done("/rpc", {"id": 1, "method": "eth_accounts"})["result"][0]
+        body = json.dumps({"id": 2, "method": "personal_sign", "params": ["0x01", address]})
+        waiting = Client(f"http://{client.connection.host}:{client.connection.port}")
+        with closing(waiting):
+            waiting.connection.request("POST", "/rpc", body, {"Content-Type": "application/json"})
+            while not client.get("/v1/cards/1/dialogues")[1]["dialogues"]:
+                pass

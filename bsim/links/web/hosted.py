@@ -167,6 +167,8 @@ class Hosted:
     def close(self) -> None:
         """Let go of everything the card holds."""
         self.user.gone()
+        with self._moved:
+            self._moved.notify_all()
         if isinstance(self.base, EmulatedCard):
             self.base.close()
         self._wiring.close()
@@ -182,9 +184,11 @@ class Hosted:
             self._moved.notify_all()
 
     def moved(self, seconds: float) -> None:
-        """Let time pass until the user has done something, or so many seconds are over."""
+        """Let time pass until the user has done something, or so many seconds are over; CardRemoved once all ends."""
         with self._moved:
             self._moved.wait(seconds)
+        if self._wiring.stopping.is_set():
+            raise CardRemoved("the server ends")
 
     def _expire(self, number: int) -> None:
         """A phone gives up by itself where nobody answers. ETSI TS 102 223 6.4.1, "no response from user"."""

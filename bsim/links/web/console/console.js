@@ -118,4 +118,4 @@ theme();
 newCard();
 $("card").addEventListener("change", () => cards($("card").value).catch((fault) => toast(fault.message)));
 document.addEventListener("cards", () => cards().catch((fault) => toast(fault.message)));
-cards().catch((fault) => link(fault.message, false));
+cards().catch((fault) => link(fault.type === "NoToken" ? "this server wants a token: open it as …/#token=TEXT" : fault.message, false));
