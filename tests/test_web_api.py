@@ -289,3 +289,13 @@ def test_a_recording_is_left_to_its_app(tmp_path: Path) -> None:
         assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
         status, answer = client.post("/v1/cards/1/apdu", {"apdu": DERIVE})
         assert (status, answer["error"]["type"]) == (409, "ReplayError")
+
+
+def test_a_slot_of_the_phone_has_one_card() -> None:
+    with serving() as (_, client):
+        assert client.post("/v1/cards", {"reader": "SIM2", "mnemonic": "no words"})[0] == 409
+        client.card(reader="SIM2")
+        assert client.post("/v1/cards", {"reader": "SIM2"})[1]["error"]["type"] == "ReaderTaken"
+        assert [client.get(client.card())[1]["reader"] for _ in range(2)] == ["SIM1", None]
+        assert client.call("DELETE", "/v1/cards/1")[0] == 204
+        assert client.get(client.card())[1]["reader"] == "SIM2"

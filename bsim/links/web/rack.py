@@ -32,7 +32,8 @@ class Rack:
         self._limits: Final = limits
         self._publish: Final = publish
         self._later: Final = later
-        self._cards: dict[str, Hosted] = {}
+        self._cards: Final[dict[str, Hosted]] = {}
+        self._seats: Final[dict[str, str | None]] = {}
         self._numbers: Final = itertools.count(1)
         self._lock: Final = Lock()
         self.stopping: Final = Event()
@@ -79,9 +80,7 @@ class Rack:
         quick: bool = True,
     ) -> Hosted:
         """Put a card in, powered; Refusal 409 if there is no room. `make` gets the phone to put it into."""
-        with self._lock:
-            number = self._room()
-            reader = self._slot(reader)
+        number, reader = self._seat(reader)
         traits = Traits(
             name=name or f"card {number}",
             target=target,
@@ -94,9 +93,12 @@ class Rack:
         wiring = Wiring(
             Line(self.pool, self._limits.waiting), log, self._later, self.stopping, self._limits.approval_seconds, close
         )
-        hosted = Hosted(number, traits, make, wiring, script=script, faults=faults, watch=watch, wrap=wrap)
-        with self._lock:
-            self._cards[number] = hosted
+        try:
+            hosted = Hosted(number, traits, make, wiring, script=script, faults=faults, watch=watch, wrap=wrap)
+        except BaseException:
+            self._seats.pop(number)
+            raise
+        self._cards[number] = hosted
         return hosted
 
     def make(
@@ -138,8 +140,8 @@ class Rack:
     def remove(self, number: str) -> None:
         """Take a card away for good; Refusal 404 if there is none."""
         hosted = self.get(number)
-        with self._lock:
-            self._cards.pop(number, None)
+        self._cards.pop(number, None)
+        self._seats.pop(number, None)
         hosted.close()
 
     def close(self) -> None:
@@ -149,16 +151,17 @@ class Rack:
             self.remove(hosted.number)
         self.pool.shutdown(wait=False, cancel_futures=True)
 
-    def _room(self) -> str:
-        if len(self._cards) >= self._limits.cards:
-            raise Refusal(409, f"a server holds {self._limits.cards} cards at most: delete one", "TooManyCards")
-        return str(next(self._numbers))
-
-    def _slot(self, asked: str | None) -> str | None:
-        taken = {card.traits.reader for card in self._cards.values()}
-        if asked is not None and asked in taken:
-            raise Refusal(409, f"{asked} has a card already", "ReaderTaken")
-        return asked or next((reader for reader in READERS if reader not in taken), None)
+    def _seat(self, asked: str | None) -> tuple[str, str | None]:
+        """Keep a place for a card that is being made: its number, and the phone's slot if one is free."""
+        with self._lock:
+            if len(self._seats) >= self._limits.cards:
+                raise Refusal(409, f"a server holds {self._limits.cards} cards at most: delete one", "TooManyCards")
+            taken = set(self._seats.values())
+            if asked is not None and asked in taken:
+                raise Refusal(409, f"{asked} has a card already", "ReaderTaken")
+            number = str(next(self._numbers))
+            reader = self._seats[number] = asked or next((one for one in READERS if one not in taken), None)
+            return number, reader
 
     def _share(self) -> int:
         share = self._limits.lines // max(1, len(self._cards))
