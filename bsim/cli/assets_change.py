@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from bsim.chains.addresses import ADDRESSED, CONFLUX
 from bsim.chains.asset import Asset
-from bsim.cli.assets_json import asset_json, asset_of, read_assets
+from bsim.cli.assets_json import asset_of, read_assets
 from bsim.cli.assets_list import chain, number_of, table
 from bsim.cli.common import UsageError, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.progress import Progress
 from bsim.client import Wallet
+from bsim.client.asset_json import asset_json
 
 
 def add(args: argparse.Namespace) -> int:

@@ -8,10 +8,10 @@ from unicodedata import east_asian_width
 from bsim.chains import addresses
 from bsim.chains.asset import Asset, Policy, State
 from bsim.chains.evm.networks import NETWORKS
-from bsim.cli.assets_json import FAMILIES, STANDARDS, asset_json, contract_of
 from bsim.cli.common import Style, UsageError, print_json
 from bsim.cli.phone import opened
 from bsim.cli.show import shortened
+from bsim.client.asset_json import FAMILIES, STANDARDS, asset_json, contract_of
 from bsim.client.assets import ALL, Wanted
 
 _HEADS: Final = ("no", "slot", "chain", "standard", "token", "amount", "name", "issuer", "policy", "")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from glob import glob
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from bsim import __version__
 from bsim.cli.common import Style, add_json, print_json
@@ -17,7 +18,7 @@ examples:
   bsim doctor
   bsim doctor --json
 
-Exit code 0 if cards work in this process; a PC/SC reader may be missing then.
+Exit code 0 if cards work in this process; readers and links may be missing then.
 """
 _SETUP = "sudo apt-get install pcscd vsmartcard-vpcd libpcsclite-dev gcc libc6-dev python3-dev"
 _PIP = "pip install --force-reinstall . in the project's folder"
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
     style = Style()
-    for base, title in ((True, "cards in this process"), (False, "cards in a PC/SC reader")):
+    for base, title in ((True, "cards in this process"), (False, "cards elsewhere: readers, HTTP, Bluetooth")):
         print(style.bold(title))
         for finding in found:
             if finding.base is base:
@@ -82,6 +83,8 @@ def findings() -> Iterator[Finding]:
     driver = next((path for pattern in _DRIVERS for path in glob(pattern)), None)
     yield Finding("vpcd driver", driver is not None, driver or "not found", "sudo apt-get install vsmartcard-vpcd")
     yield _service()
+    yield _extra("HTTP", "h11", "web")
+    yield _extra("Bluetooth LE", "bumble", "ble")
 
 
 def _tried(name: str, check: Callable[[], str]) -> Finding:
@@ -143,6 +146,12 @@ def _pyscard() -> Finding:
     except ImportError as fault:
         return Finding("pyscard", False, str(fault), fix)
     return Finding("pyscard", bool(scard), _version("pyscard"), fix)
+
+
+def _extra(name: str, package: str, extra: str) -> Finding:
+    found = find_spec(package) is not None
+    detail = f"{package} {_version(package)}" if found else f"{package} is not installed"
+    return Finding(name, found, detail, f"pip install 'bsim[{extra}]'")
 
 
 def _service() -> Finding:

@@ -13,6 +13,7 @@ from bsim.cli.wrappers import wrapping
 from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
 from bsim.handset.phone import Respond
+from bsim.lab.fault_rules import Rule
 from bsim.lab.relay import Relay
 from bsim.lab.replay import ReplayCard
 from bsim.lab.targets import comes_bare, is_real, open_target
@@ -63,13 +64,14 @@ class WatchedUser:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A card as the verb sees it; `user` is whoever holds the phone, if there is one."""
+    """A card as the verb sees it; `user` is whoever holds the phone, if there is one. `link_rules` are for its link."""
 
     card: Card
     user: WatchedUser | None
     patience: float
     told: bool
     """Whether the card may be asked where it stands; one in a reader may take that for who knows what."""
+    link_rules: tuple[Rule, ...] = ()
 
     def wallet(self) -> Wallet:
         """A wallet on the card, as patient as its user needs it to be."""
@@ -101,11 +103,11 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
     try:
         with wrapping(args) as wraps:
             like = alike(args, base)
-            inner: Card = Relay(like) if wraps.link == "vpcd" else like
+            inner: Card = Relay(like) if wraps.link in {"vpcd", "ble"} else like
             card = wraps.card(Handset(wraps.user(user)).insert(inner) if user else inner)
             # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
             slow = handset == "ask" or "@" in handset or (user is None and comes_bare(args.on))
-            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE, told=_tells(args.on, base))
+            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE, _tells(args.on, base), wraps.link_rules)
             try:
                 yield session
             except CardError as refusal:

@@ -64,6 +64,7 @@ class Decoder:
         self._selected: dict[int, str] = {}
         self._cut: dict[int, tuple[str, bytes]] = {}
         self._hidden_rest: set[int] = set()
+        self._meanings: dict[tuple[str, str, int], str] = {}
         commands = [command for applet in spec.applets.values() for command in applet.commands.values()]
         self._secret_ins: Final = {c.ins for c in commands if self._any_secret(c.data)}
 
@@ -170,9 +171,10 @@ class Decoder:
         return tuple(_value(field, data[start:end], frozenset()) for field, start, end in spans)
 
     def _meaning(self, command: Command | None, sw: int) -> str:
-        own = {pattern: words for pattern, words in (command.sw if command else {}).items() if sw_matches(pattern, sw)}
-        words = next(iter(own.values()), "")
-        return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
+        key = (command.applet, command.name, sw) if command else ("", "", sw)
+        if key not in self._meanings:
+            self._meanings[key] = _words(command, sw)
+        return self._meanings[key]
 
     def _note(self, decoded: Decoded, data: bytes) -> None:
         values = {part.name: part for part in decoded.fields}
@@ -186,6 +188,13 @@ class Decoder:
     def _applet(self, aid: bytes) -> str:
         applets: Iterable[Applet] = self._spec.applets.values()
         return next((a.name for a in applets if any(name.startswith(aid) for name in a.aids)), _NOTHING)
+
+
+def _words(command: Command | None, sw: int) -> str:
+    """What a status word says, and what the command's declaration says of it."""
+    own = (words for pattern, words in (command.sw if command else {}).items() if sw_matches(pattern, sw))
+    words = next(own, "")
+    return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
 
 
 def spaced(raw: bytes, start: int = 5, end: int | None = None, masked: frozenset[int] = frozenset()) -> str:

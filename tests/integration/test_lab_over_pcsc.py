@@ -57,7 +57,7 @@ def real_card(pcscd, slot_of):
 
 @pytest.fixture
 def slot_of(pcscd):
-    from conftest import Slot
+    from bsim.links.slot import Slot
 
     slots = {}
 
