@@ -1,4 +1,4 @@
-"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader."""
+"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader, or into a modem."""
 
 import argparse
 import signal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from bsim.cli.fleet_serve import Slots
+    from bsim.links.modem import ModemLink
     from bsim.links.vpcd import VpcdLink
     from bsim.ports import Card
 
@@ -27,6 +28,8 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
+  bsim serve --modem pty                      in a modem instead: AT commands on a pseudo-terminal
+  bsim serve --modem tcp:7000 --handset ask   or over TCP; you answer what no program at the modem takes
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -49,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|0xHEX",
         help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
     )
+    parser.add_argument(
+        "--modem",
+        metavar="PTY|tcp:PORT",
+        help="put the card into a modem (docs/modem.md): AT commands on a pseudo-terminal (pty, or pty:FILE for a name"
+        " of its own), or on a TCP port of this machine (tcp:0 takes a free one)",
+    )
     add_handset(parser)
     add_json(parser)
     add_like(parser)
@@ -62,6 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.cards is not None:
         return _serve_fleet(args)
+    if args.modem is not None:
+        from bsim.cli.modem import serve_modem
+
+        return serve_modem(args)
     profile = profile_name(args.on, keyring(args))
     address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
@@ -80,17 +93,19 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
     where = place(host, port)
     ready: dict[str, object] = {"ready": True, "vpcd": where, "card": args.on, "atr": atr, **facts}
     words = f"ready: {args.on} is in the reader behind vpcd at {where}; Ctrl-C ends"
-    with told(), _stopped_by_signals(link), announced([link], ready if args.json else words):
+    with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
         link.run()
 
 
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
+    if args.modem is not None:
+        raise UsageError("--modem is for one card: leave it out with --cards")
     if args.record or args.fault or args.faults:
         raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)
-    with told(), _stopped_by_signals(slots), announced(slots.links, ready):
+    with told(), stopped_by_signals(slots), announced(slots.links, ready):
         slots.run()
     return 0
 
@@ -111,7 +126,8 @@ def address_of(given: list[str] | None) -> tuple[str, int]:
 
 
 @contextmanager
-def _stopped_by_signals(link: "VpcdLink | Slots") -> Iterator[None]:
+def stopped_by_signals(link: "VpcdLink | ModemLink | Slots") -> Iterator[None]:
+    """While this runs, SIGINT and SIGTERM stop a link."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
         return

@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bsim.cli.common import print_json
 
-if TYPE_CHECKING:
-    from bsim.links.vpcd import VpcdLink
-
 _HOST = "127.0.0.1"
+
+
+class Link(Protocol):
+    """What is ready once the outside can reach the card."""
+
+    ready: threading.Event
 
 
 def host_of(text: str | None) -> str:
@@ -26,8 +29,8 @@ def place(host: str, port: int) -> str:
 
 
 @contextmanager
-def announced(links: "Sequence[VpcdLink]", line: str | dict[str, object]) -> Iterator[None]:
-    """Print a line, as JSON if it is none, once the driver has all cards."""
+def announced(links: Sequence[Link], line: str | dict[str, object]) -> Iterator[None]:
+    """Print a line, as JSON if it is none, once all links are ready."""
     ended = threading.Event()
 
     def announce() -> None:
