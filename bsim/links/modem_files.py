@@ -3,7 +3,7 @@
 Clients of +CSIM and +CGLA see nothing of it: what they have selected stays selected.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.apdu import CommandApdu, ResponseApdu
@@ -27,7 +27,7 @@ _READ_RECORD: Final = instruction("READ_RECORD").ins
 _READS: Final = frozenset({_READ_BINARY, _READ_RECORD})
 _UPDATES: Final = frozenset(instruction(name).ins for name in ("UPDATE_BINARY", "UPDATE_RECORD"))
 _ABSENT: Final = frozenset({SW.FILE_NOT_FOUND, SW.WRONG_DATA, SW.FUNCTION_NOT_SUPPORTED})
-_IMSI, _ICCID, _DIR = 0x6F07, 0x2FE2, 0x2F00
+_IMSI, _ICCID, _DIR, _ADMINISTRATIVE = 0x6F07, 0x2FE2, 0x2F00, 0x6FAD
 _APPLICATION: Final = b"\x61"
 _ALL: Final = 256
 _ABSOLUTE: Final = 0x04  # P2 of READ RECORD
@@ -53,17 +53,17 @@ class Files:
         self._card: Final = card
         self._channel: int | None = None
 
-    def access(self, wanted: Access) -> ResponseApdu:
-        """Carry out one restricted access; CmeError for an instruction that is none of them."""
-        if wanted.ins == _STATUS.ins:
-            return self._send(_STATUS.cla[0], CommandApdu(0, wanted.ins, wanted.p1, wanted.p2, le=wanted.p3 or _ALL))
-        if wanted.ins == _GET_RESPONSE:
-            return self._find(wanted)
-        if wanted.ins not in _READS | _UPDATES:
+    def access(self, wanted: Access, session: int | None = None) -> ResponseApdu:
+        """Carry out one restricted access, on a client's channel if it names one; CmeError where it is none."""
+        if wanted.ins not in _READS | _UPDATES | {_GET_RESPONSE, _STATUS.ins}:
             raise CmeError(Cme.OPERATION_NOT_SUPPORTED)
-        command = _command(wanted)
-        selected = self._find(wanted)
-        return self._send(0x00, command) if selected.ok else selected
+        if session is not None:
+            return self._access(wanted, session)
+        response = self._access(wanted, self._own())
+        if response.sw == SW.CHANNEL_NOT_SUPPORTED:  # a client has closed it
+            self._channel = None
+            response = self._access(wanted, self._own())
+        return response
 
     def identity(self, file: int) -> bytes:
         """Answer a whole small transparent file; CmeError says why it cannot be read."""
@@ -76,6 +76,12 @@ class Files:
     def iccid(self) -> str:
         """Answer the card's number, 19 or 20 digits."""
         return contents.read("bcd", self.identity(_ICCID)).rstrip("F")
+
+    def home(self) -> tuple[str, str]:
+        """Answer the country and the network of the subscriber, digits. 3GPP TS 31.102 4.2.2, 4.2.18."""
+        imsi, administrative = self.imsi(), self.identity(_ADMINISTRATIVE)
+        length = administrative[3] & 15 if len(administrative) > 3 else 2
+        return imsi[:3], imsi[3 : 3 + (length if length in {2, 3} else 2)]
 
     def applications(self) -> bytes:
         """Answer the records of EF.DIR, one behind the other, without what fills them. ETSI TS 102 221 13.1."""
@@ -91,25 +97,22 @@ class Files:
         """Answer the FCP of the USIM, or of the master file where the card has none."""
         return self._whole(self._card.call("STATUS", self._own(), indication=0, form=0))
 
-    def _find(self, wanted: Access) -> ResponseApdu:
+    def _access(self, wanted: Access, channel: int) -> ResponseApdu:
+        if wanted.ins == _STATUS.ins:
+            status = CommandApdu(_STATUS.cla[0], wanted.ins, wanted.p1, wanted.p2, le=wanted.p3 or _ALL)
+            return self._card.apdu(status.encode(), channel)
+        command = None if wanted.ins == _GET_RESPONSE else _command(wanted)
+        selected = self._find(wanted, channel)
+        return selected if command is None or not selected.ok else self._card.apdu(command.encode(), channel)
+
+    def _find(self, wanted: Access, channel: int) -> ResponseApdu:
         response = ResponseApdu(b"", SW.FILE_NOT_FOUND)
         for place in _places(wanted.file.to_bytes(2, "big"), wanted.path):
-            response = self._select(place)
+            method = _FILE_ID if place == _MF else _PATH_FROM_MF
+            response = self._card.call("SELECT", channel, method=method, control=_FCP, identifier=place)
             if response.sw not in _ABSENT:
                 break
         return response
-
-    def _select(self, path: bytes) -> ResponseApdu:
-        method = _FILE_ID if path == _MF else _PATH_FROM_MF
-        for _ in range(2):
-            response = self._card.call("SELECT", self._own(), method=method, control=_FCP, identifier=path)
-            if response.sw != SW.CHANNEL_NOT_SUPPORTED:
-                break
-            self._channel = None  # a client has closed it
-        return response
-
-    def _send(self, cla: int, command: CommandApdu) -> ResponseApdu:
-        return self._card.apdu(replace(command, cla=cla).encode(), self._own())
 
     def _own(self) -> int:
         """The channel, opened when it is first needed, with the USIM on it."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bsim.links.modem_line import AtSyntaxError, Lines, parse
+from bsim.links.modem_network import network
 from bsim.links.modem_phone import Phone
 from bsim.links.modem_results import CmeError, Format
 from bsim.links.modem_settings import DEFAULTS, settings
@@ -12,9 +13,12 @@ from bsim.links.modem_sim import sim
 from bsim.links.modem_table import AtTable
 from bsim.ports import CardLost
 
+_OFFERS: Final = 64
+
 COMMANDS: Final = AtTable({"+CLAC=?": ()})
 COMMANDS.include(settings)
 COMMANDS.include(sim)
+COMMANDS.include(network)
 
 
 @COMMANDS.handles("+CLAC")
@@ -34,6 +38,7 @@ class Port:
         self._lines: Final = Lines()
         self._waiting: Final[deque[str]] = deque()
         self._wake: Final = wake
+        self._offers = 0
         phone.toolkit.enter(self)
 
     def feed(self, data: bytes) -> bytes:
@@ -57,6 +62,10 @@ class Port:
         """Have the terminal told of something, between its commands; from any thread."""
         self._waiting.append(line)
         self._wake()
+
+    def offer_menu(self) -> None:
+        """Tell of the card's menu after each of the next commands, until the terminal takes the card's dialogues."""
+        self._offers = _OFFERS
 
     def restore(self) -> None:
         """Settings as they were at the beginning (ATZ); channels that were opened here are closed."""
@@ -93,7 +102,18 @@ class Port:
                 continue
             if body is None:
                 return answer
-            answer += self._run(body) + self.pending()
+            answer += self._run(body)
+            self._offer()
+            answer += self.pending()
+
+    def _offer(self) -> None:
+        if not self._offers:
+            return
+        self._offers -= 1
+        if self.phone.toolkit.takes(self):
+            self._offers = 0
+        elif self.phone.menu:
+            self._waiting.append(self.phone.menu)
 
     def _run(self, body: str) -> bytes:
         """Do the commands of a line until one is refused. V.250 5.3."""

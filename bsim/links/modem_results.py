@@ -21,6 +21,7 @@ class Cme(IntEnum):
     INCORRECT_PASSWORD = 16
     MEMORY_FULL = 20
     NOT_FOUND = 22
+    NO_NETWORK = 30
     INCORRECT_PARAMETERS = 50
 
     @property

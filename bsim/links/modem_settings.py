@@ -1,6 +1,6 @@
-"""What a modem without a radio answers of itself, and settings that are kept for terminals that read them back.
+"""What a modem answers of itself, and settings that are kept for terminals that read them back.
 
-Everything a network would be needed for says so, or is refused: nothing here pretends that there is one.
+What a network would be needed for, calls, messages and data, is refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,9 +36,8 @@ FIXED: Final[dict[str, tuple[str, ...]]] = {
     "+GCAP": ("+GCAP: +CGSM",),
     "+CBC": ("+CBC: 0,100",),
     "+CBC=?": ("+CBC: (0),(100)",),
-    "+CSQ": ("+CSQ: 99,99",),
-    "+CSQ=?": ("+CSQ: (99),(99)",),
-    "+COPS?": ("+COPS: 2",),
+    "+CSQ": ("+CSQ: 31,99",),
+    "+CSQ=?": ("+CSQ: (31),(99)",),
     "+CPAS": ("+CPAS: 0",),
     "+CLCC": (),
     "+SIMSTATE?": ("+SIMSTATE: 1",),
@@ -54,13 +53,8 @@ class Setting:
     state: str = ""
 
 
-_NOT_REGISTERED: Final = ",0"
 _SWITCH: Final = Setting((0,), (range(2),))
-_REGISTRATION: Final = Setting((0,), (range(3),), _NOT_REGISTERED)
 _SETTINGS: Final[Mapping[str, Setting]] = {
-    "+CREG": _REGISTRATION,
-    "+CGREG": _REGISTRATION,
-    "+CEREG": _REGISTRATION,
     "+CGATT": _SWITCH,
     "+CRC": _SWITCH,
     "+CLIP": Setting((0,), (range(2),), ",0"),
@@ -77,7 +71,11 @@ _SETTINGS: Final[Mapping[str, Setting]] = {
     "S4": Setting((10,), (range(10, 11),)),
     "S5": Setting((8,), (range(8, 9),)),
 }
-DEFAULTS: Final[Mapping[str, tuple[int, ...]]] = {name: setting.default for name, setting in _SETTINGS.items()}
+# Those of the network (modem_network.py) are kept with them.
+DEFAULTS: Final[Mapping[str, tuple[int, ...]]] = {
+    **{name: setting.default for name, setting in _SETTINGS.items()},
+    **{"+CREG": (0,), "+CGREG": (0,), "+CEREG": (0,), "+COPS": (0, 0)},
+}
 
 settings: Final = AtTable(FIXED)
 

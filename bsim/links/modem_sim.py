@@ -22,6 +22,7 @@ sim: Final = AtTable(
     {
         "+CSIM=?": (),
         "+CRSM=?": (),
+        "+CRLA=?": (),
         "+CCHO=?": (),
         "+CCHC=?": (),
         "+CGLA=?": (),
@@ -49,13 +50,13 @@ def csim(port: "Port", arguments: Arguments) -> Iterable[str]:
 @sim.handles("+CRSM", Form.SET)
 def crsm(port: "Port", arguments: Arguments) -> Iterable[str]:
     """Restricted SIM access: a file, by its identifier and a path. 8.18."""
-    command, file, p1, p2, p3, data, path = (*arguments, *[""] * 7)[:7]
-    header = [number(text, _BYTE, 0) for text in (p1, p2, p3)]
-    where = number(command, _BYTE), number(file, range(0x10000), 0x3F00)
-    wanted = Access(*where, header[0], header[1], header[2], _optional(data), _optional(path))
-    response = port.phone.files.access(wanted)
-    told = f"+CRSM: {response.sw >> 8},{response.sw & 0xFF}"
-    return (f'{told},"{response.data.hex().upper()}"' if response.data else told,)
+    return _told("+CRSM", port.phone.files.access(_access(arguments)))
+
+
+@sim.handles("+CRLA", Form.SET)
+def crla(port: "Port", arguments: Arguments) -> Iterable[str]:
+    """The same on a channel that was opened with +CCHO. 8.44."""
+    return _told("+CRLA", port.phone.files.access(_access(arguments[1:]), _session(port, arguments[0])))
 
 
 @sim.handles("+CCHO", Form.SET)
@@ -205,14 +206,12 @@ def end_session(port: "Port", _arguments: Arguments) -> Iterable[str]:
     return ()
 
 
-# oFono asks for nothing before it is told of a menu: it is told of it when it has come so far that it listens, which
-# is when it sets up phonebook and messages. Other phone stacks do not mind.
+# oFono asks for nothing before it is told of a menu, and hears what it is told only once it has read the card and had a
+# moment to itself. It asks for the phonebook then, as phone stacks do and tools for cards do not.
 @sim.handles("+CPBS", Form.TEST)
-@sim.handles("+CSMS", Form.TEST)
-def phone_stack(port: "Port", _arguments: Arguments) -> Iterable[str]:
-    """There is neither, but now is the time to tell of the menu."""
-    if not port.phone.toolkit.takes(port) and port.phone.menu:
-        port.tell(port.phone.menu)
+def phonebook(port: "Port", _arguments: Arguments) -> Iterable[str]:
+    """There is none, but from now on the menu is worth telling of."""
+    port.offer_menu()
     raise CmeError(Cme.OPERATION_NOT_SUPPORTED)
 
 
@@ -220,6 +219,18 @@ def _take(port: "Port", *, told: bool = False) -> None:
     port.phone.toolkit.take(port)
     if told and port.phone.menu:
         port.tell(port.phone.menu)
+
+
+def _access(arguments: Arguments) -> Access:
+    command, file, p1, p2, p3, data, path = (*arguments, *[""] * 7)[:7]
+    header = [number(text, _BYTE, 0) for text in (p1, p2, p3)]
+    where = number(command, _BYTE), number(file, range(0x10000), 0x3F00)
+    return Access(*where, header[0], header[1], header[2], _optional(data), _optional(path))
+
+
+def _told(name: str, response: ResponseApdu) -> Iterable[str]:
+    data = f',"{response.data.hex().upper()}"' if response.data else ""
+    return (f"{name}: {response.sw >> 8},{response.sw & 0xFF}{data}",)
 
 
 def _optional(text: str) -> bytes:
