@@ -142,9 +142,10 @@ def test_every_command_has_a_test_form_or_answers_without_one(terminal: Terminal
     assert {"+CSIM", "+CRSM", "+CCHO", "+CGLA", "+CCHC", "+CPIN", "+CIMI", "+CCID", "+CUAD", "+CUSATT", "E"} <= set(
         names
     )
-    for name in set(names) - {"V", "Q"}:  # which change how results look
+    for name in sorted(set(names) - {"E", "V", "Q"}):  # which change how answers look
         for form in ("", "?", "=?", "=", "=0", '="x",,,,,,,,'):
             assert terminal.lines(f"AT{name}{form}")[-1].startswith(FINAL), name + form
+    terminal.ok("ATE0")  # one of them was ATZ
     assert terminal.one("AT+CIMI") == IMSI
 
 
@@ -534,7 +535,7 @@ def noise(rng: random.Random) -> bytes:
             line = _legal(rng).encode()
             at = rng.randrange(len(line))
             line = line[:at] + rng.randbytes(rng.randrange(3)) + line[at + rng.randrange(2) :]
-    return line + b"\r" * rng.randrange(3)
+    return line + b"\r" * rng.choice((0, 1, 1, 1, 1, 1, 2))
 
 
 def _legal(rng: random.Random) -> str:
@@ -549,11 +550,11 @@ def _legal(rng: random.Random) -> str:
     return rng.choice(
         (
             f"AT+CSIM={pdu}",
-            f"AT+CGLA={rng.randrange(4)},{pdu}",
-            f'AT+CCHO="{aid}"',
+            f"AT+CGLA={rng.randrange(1, 3)},{pdu}",
+            *[f'AT+CCHO="{aid}"'] * 3,
             f"AT+CCHC={rng.randrange(5)}",
             f"AT+CRSM={rng.choice((176, 178, 192, 242))},{rng.choice((12258, 28423, 28474))},{rng.randrange(3)},4,0",
-            f"AT+CUSATE=D30782020181900{rng.randrange(1, 4)}",
+            f"AT+CUSATE=D3078202018190010{rng.randrange(1, 4)}",
             f"AT+CUSATT={tlv}{rng.randrange(10)}",
             "AT+CUSATA=1",
             "AT+CUSATEND",
