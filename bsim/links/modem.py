@@ -19,7 +19,7 @@ from bsim.links.modem_wires import Listener, PseudoTerminal
 
 _log: Final = logging.getLogger(__name__)
 
-_CHUNK: Final = 65_536
+_CHUNK: Final = 4_096  # at once, so that one terminal does not hold up the others for long
 _MOST_PORTS: Final = 16
 
 
@@ -30,7 +30,7 @@ class _Connection:
         self.descriptor: Final = descriptor
         self.port: Final = port
         self.close: Final = close
-        self._unsent = b""
+        self._unsent = bytearray()
 
     def receive(self) -> bool:
         """Take what has come, and answer; False when the terminal has gone."""
@@ -47,7 +47,7 @@ class _Connection:
         self._unsent += data
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self.descriptor, self._unsent) :]
+                del self._unsent[: os.write(self.descriptor, self._unsent)]
         except BlockingIOError:
             return True
         except OSError:

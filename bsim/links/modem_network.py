@@ -79,4 +79,7 @@ def _registered(port: "Port") -> bool:
 
 def _name_of(port: "Port", form: int) -> str:
     country, code = port.phone.files.home()
-    return country + code if form == _NUMERIC else f"{country}-{code}"
+    if form == _NUMERIC:
+        return country + code
+    name = f"{country}-{code}"
+    return name.encode("utf-16-be").hex().upper() if port.character_set == "UCS2" else name

@@ -4,6 +4,7 @@ Its phonesim plugin reaches any modem over TCP. A second port of the same modem 
 """
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ def terminal_at(place: str, stack: ExitStack) -> Terminal:
     def exchange(data: bytes) -> bytes:
         connection.sendall(data)
         answer = b""
-        while not answer.endswith((b"\r\nOK\r\n", b"ERROR\r\n")):
+        while not re.search(rb"\r\n(OK|ERROR|\+CME ERROR: \d+)\r\n", answer):
             more = connection.recv(65_536)
             assert more, "the modem hung up"
             answer += more
