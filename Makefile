@@ -30,7 +30,7 @@ docs: $(VENV)/.ready
 	$(BIN)/python tools/gen_docs.py
 
 # The PC/SC extra compiles against the pcsc-lite headers; without them the demo runs in process and `bsim doctor` says why.
-$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system
+$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_native.py $(wildcard bsim/crypto/ecdsa/*.[ch])
 	tools/setup-system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
@@ -44,4 +44,5 @@ $(NODE)/node_modules/.ready: $(NODE)/package.json $(NODE)/package-lock.json $(VE
 	if tools/setup-system --has node; then cd $(NODE) && npm ci --silent && touch node_modules/.ready; fi
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis $(NODE)/node_modules
+	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so $(NODE)/node_modules
+	rm -rf .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

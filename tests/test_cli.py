@@ -17,6 +17,7 @@ from helpers import BPIN, MNEMONIC
 from bsim import __version__
 from bsim.cli import VERBS, main
 from bsim.cli.phone import WatchedUser
+from bsim.crypto import ecdsa
 from bsim.handset import ScriptedUser
 
 KEY2 = "Kr3uzberg"
@@ -461,6 +462,17 @@ def test_doctor(bsim, monkeypatch):
     assert "apt-get install pcscd" in bsim("doctor").out
 
 
+@pytest.mark.parametrize(("wish", "hint"), [("", True), ("0", False)])
+def test_doctor_says_how_signatures_are_made(bsim, monkeypatch, wish, hint):
+    monkeypatch.setattr("bsim.lab.reader.readers", list)
+    monkeypatch.setenv("BSIM_NATIVE", wish)
+    engine = ecdsa.engine("coincurve", native=False)
+    monkeypatch.setattr("bsim.profiles.default_engine", lambda: engine)
+    (said,) = [line for line in bsim("doctor").out.splitlines() if "signing engine" in line]
+    assert "through cffi, signs and verifies" in said
+    assert ("a C compiler" in said) is hint
+
+
 def test_doctor_finds_what_is_broken(bsim, monkeypatch, capsys):
     monkeypatch.setattr("bsim.lab.reader.readers", list)
     monkeypatch.setattr("bsim.crypto.verify.verify", lambda *_: False)
@@ -550,6 +562,27 @@ def test_json_that_is_not_guessed_at(bsim, card, tmp_path, text, reason):
         assert "one.json: not JSON" in said.err
         assert reason in said.err
         assert said.err.count("\n") == 1
+
+
+def test_deep_json_where_another_library_has_raised_the_recursion_limit(tmp_path):
+    """eth-account does, and Python's JSON reader then runs out of stack: no file and no payload may get that far."""
+    file = tmp_path / "deep.json"
+    file.write_text(DEEP, encoding="utf-8")
+    program = f"""
+import sys
+sys.setrecursionlimit(10**6)
+from bsim.chains import typed_data
+from bsim.cli import main
+for payload in (b"[" * 65000, b'{{"a":' * 9000, b'"' * 9000, b'"' + b"\\\\" * 9000):
+    try:
+        typed_data.decode(payload)
+    except ValueError as fault:
+        print(fault)
+sys.exit(main(["demo", "--through", "memory", "--tx", {str(file)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.count("not JSON")) == (2, 4), done.stderr
+    assert "nested too deeply" in done.stderr
 
 
 def test_the_demo_fits_a_terminal(bsim):

@@ -29,7 +29,8 @@ def test_every_example_is_named(command):
     for example in command.examples:
         decoder = Decoder(SPEC)
         if SPEC.applets[command.applet].aids:
-            told(decoder, f"00A4040010{SPEC.applets[command.applet].aids[0].hex()}")
+            aid = SPEC.applets[command.applet].aids[0]
+            told(decoder, f"00A40400{len(aid):02X}{aid.hex()}")
         decoded = decoder.command(example.command)
         assert decoded.name == command.name
         answer = decoder.response(decoded, bytes.fromhex(example.sw))

@@ -55,11 +55,9 @@ def data_object(state: IssuerState, tag: int) -> bytes:
     }.get(tag, bytes(10))
 
 
-def production_data(state: IssuerState) -> bytes:
-    """Answer 9F7F and 42 bytes: no fabricator, the end of the ICCID as the serial number."""
-    serial = _digits(state.iccid)[-5:]
-    number = bytes.fromhex((serial.hex().rstrip("f"))[-8:])
-    return tlv.encode(0x9F7F, bytes(4) + b"BS" + bytes(8) + number + bytes(42 - 18))
+def production_data() -> bytes:
+    """Answer 9F7F and 42 bytes: no fabricator, no dates, no serial number; the operating system calls itself BS."""
+    return tlv.encode(0x9F7F, bytes(4) + b"BS" + bytes(42 - 6))
 
 
 def with_objects(state: IssuerState, objects: Iterable[Tlv]) -> IssuerState:

@@ -63,9 +63,9 @@ def get_data(ctx: IssuerSession, object: Object) -> bytes:
 
 
 @issuer.handles("GP_GET_CPLC")
-def get_cplc(ctx: IssuerSession) -> bytes:
+def get_cplc(_ctx: IssuerSession) -> bytes:
     """Card production life cycle data."""
-    return content.production_data(ctx.cell.value)
+    return content.production_data()
 
 
 @issuer.handles("GP_INITIALIZE_UPDATE")

@@ -38,7 +38,12 @@ def refuse(sw: SW) -> Route:
     return lambda _session, _raw: encoded
 
 
-_REFUSE: Final = {sw: refuse(sw) for sw in SW}
+# Named once: looking up an enumeration's member takes longer than refusing.
+_NO_CLASS: Final = refuse(SW.CLA_NOT_SUPPORTED)
+_NO_INSTRUCTION: Final = refuse(SW.INS_NOT_SUPPORTED)
+_NO_CHAINING: Final = refuse(SW.CHAINING_NOT_SUPPORTED)
+_NO_SECURE_MESSAGING: Final = refuse(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+_WRONG_P1_P2: Final = refuse(SW.WRONG_P1_P2)
 
 
 class Routes(dict[bytes, Route]):
@@ -59,12 +64,12 @@ class Routes(dict[bytes, Route]):
         # Commands may share an instruction and differ in P1 and P2, as those of GET DATA and of STATUS do.
         sharing = self._instructions.get((cla.base, header[1]))
         if sharing is None:
-            return _REFUSE[SW.INS_NOT_SUPPORTED]
+            return _NO_INSTRUCTION
         command, route = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
         if cla.chaining and not command.chaining:
-            return _REFUSE[SW.CHAINING_NOT_SUPPORTED]
+            return _NO_CHAINING
         if not command.takes(header):
-            return _REFUSE[SW.WRONG_P1_P2]
+            return _WRONG_P1_P2
         if cla.chaining:
             return _Chain(self, header, route).append
         if len(command.p1.legal) * len(command.p2.legal) <= _MOST_KEPT:
@@ -78,8 +83,8 @@ class Routes(dict[bytes, Route]):
 
     def _refuse_class(self, cla: Cla) -> Route:
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
-            return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED]
-        return _REFUSE[SW.CLA_NOT_SUPPORTED]
+            return _NO_SECURE_MESSAGING
+        return _NO_CLASS
 
 
 class _Chain(dict[bytes, Route]):

@@ -46,8 +46,10 @@ def add_subscriber(parser: argparse.ArgumentParser) -> None:
 
 def read_subscriber(args: argparse.Namespace) -> "Subscription":
     """What the options say; UsageError where that cannot be."""
-    from bsim.profiles import subscription
+    from bsim.profiles import check_iccid, subscription
 
+    if args.iccid is not None:
+        check_iccid(args.iccid)
     contacts = [entry.rpartition("=") for entry in args.contact]
     if any(not equals for _, equals, _ in contacts):
         raise UsageError("--contact is a name and a number: --contact 'Alice=+8613000000001'")

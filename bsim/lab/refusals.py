@@ -29,6 +29,9 @@ _LACKS: Final[Mapping[str, SW | None]] = {
     "pin1": None,
     "gsm_directory": SW.CONDITIONS_NOT_SATISFIED,
     "chv1": None,
+    "card_in_use": None,
+    "secure_channel": SW.SECURITY_STATUS_NOT_SATISFIED,
+    "import_channel": None,
 }
 _UNKNOWN: Final = (
     SW.CONDITIONS_NOT_SATISFIED,

@@ -19,7 +19,7 @@ from bsim.applets.keys import Keys
 from bsim.applets.menu import WalletMenu
 from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
-from bsim.applets.subscriber import Subscriber
+from bsim.applets.subscriber import Subscriber, swapped
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -50,6 +50,7 @@ __all__ = [
     "TEST_OPENING_KEY",
     "Personalisation",
     "Profile",
+    "check_iccid",
     "default_engine",
     "encode_iccid",
     "personalisation",
@@ -143,7 +144,7 @@ def personalisation(
         raise ValueError("a BPIN has six digits")
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
-    encoded = encode_iccid(checked(iccid)) if iccid is not None else random_iccid(rng)
+    encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
     return Personalisation(
         profile=profile_named(profile),
         iccid=encoded,
@@ -241,12 +242,15 @@ def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
 
 @cache
 def default_engine() -> Engine:
-    """The signing engine BSIM_ENGINE names, or the fastest there is; ValueError if that name leads to none."""
-    name = os.environ.get("BSIM_ENGINE")
+    """The signing engine BSIM_ENGINE names, or the fastest there is; ValueError if that name leads to none.
+
+    BSIM_NATIVE=0 does without the C extension, as where it was not built.
+    """
+    name, native = os.environ.get("BSIM_ENGINE"), os.environ.get("BSIM_NATIVE") != "0"
     if not name:
-        return engine()
+        return engine(native=native)
     try:
-        return engine(name)
+        return engine(name, native=native)
     except ValueError as fault:
         raise ValueError(f"BSIM_ENGINE: {fault}") from fault
     except ImportError as fault:
@@ -257,8 +261,7 @@ def encode_iccid(digits: str) -> bytes:
     """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, padded with F. ETSI TS 102 221 13.2."""
     if not digits.isascii() or not digits.isdigit() or len(digits) not in {19, 20}:
         raise ValueError("an ICCID has 19 or 20 digits")
-    padded = digits.ljust(20, "F")
-    return bytes.fromhex("".join(padded[at + 1] + padded[at] for at in range(0, 20, 2)))
+    return swapped(digits)
 
 
 def random_iccid(rng: Rng) -> bytes:
@@ -267,13 +270,12 @@ def random_iccid(rng: Rng) -> bytes:
     return encode_iccid(digits + check_digit(digits))
 
 
-def checked(iccid: str) -> str:
-    """Answer an ICCID whose check digit is right; ValueError says which one would be."""
+def check_iccid(iccid: str) -> None:
+    """Refuse an ICCID of another length, or whose check digit is wrong; ValueError says which one would be right."""
     encode_iccid(iccid)
     right = check_digit(iccid[:-1])
     if iccid[-1] != right:
         raise ValueError(f"the last digit of an ICCID checks the others: here it would be {right}")
-    return iccid
 
 
 def check_digit(digits: str) -> str:

@@ -108,13 +108,13 @@ class Decoder:
         """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
         applets = self._spec.applets
         selected = self._selected.get(CLAS[raw[0]].channel, "")
-        names = [name for name in dict.fromkeys((_CARD, selected, *applets)) if name in applets]
-        # Of the first two, the card and what is selected, one may have the instruction and the other P1 and P2 as well.
-        for near in (names[:2], names[2:]):
-            found = [c for name in near for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
-            if found:
-                return next((c for c in found if c.takes(raw)), found[0])
-        return None
+        near = [name for name in (_CARD, selected) if name in applets]
+        others = [name for name in applets if name not in near]
+        names = (*near, *others)
+        found = [c for name in names for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
+        known = [c for c in found if c.applet in near] if selected else []
+        # Commands that share an instruction differ in P1 and P2.
+        return next((c for c in known or found if c.takes(raw)), next(iter(known or found), None))
 
     def _secured(self, raw: bytes) -> Command | None:
         """What a command of GlobalPlatform's secure messaging carries; its data end with a MAC."""
