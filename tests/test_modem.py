@@ -104,7 +104,8 @@ def test_echo_and_result_codes() -> None:
     assert port.feed(b"ATV0\r") == b"0\r"
     assert port.feed(b"AT+CIMI;+NO\r") == f"{IMSI}\r\n4\r".encode()
     assert port.feed(b"ATQ1\r") == port.feed(b"AT+NO\r") == b""
-    assert port.feed(b"ATZ\r") == b"\r\nOK\r\n"
+    assert port.feed(b"ATZ\r") == port.feed(b"AT\r") == b"\r\nOK\r\n"
+    assert port.feed(b"AT&F\r") == b"\r\nOK\r\n"
     assert port.feed(b"AT\r") == b"AT\r\r\nOK\r\n"
 
 
@@ -132,7 +133,6 @@ def test_settings_are_read_back_and_restored(terminal: Terminal) -> None:
     for wrong in ("AT+CRC=2", "AT+CRC=x", "ATS3=10", 'AT+CSCS="EBCDIC"', "ATX9"):
         assert terminal.refused(wrong) == "ERROR"
     terminal.ok("ATZ")
-    terminal.ok("ATE0")
     assert terminal.ok("AT+CRC?;+CSCS?;S0?") == ["+CRC: 0", '+CSCS: "GSM"', "000"]
 
 
@@ -145,7 +145,7 @@ def test_every_command_has_a_test_form_or_answers_without_one(terminal: Terminal
     for name in sorted(set(names) - {"E", "V", "Q"}):  # which change how answers look
         for form in ("", "?", "=?", "=", "=0", '="x",,,,,,,,'):
             assert terminal.lines(f"AT{name}{form}")[-1].startswith(FINAL), name + form
-    terminal.ok("ATE0")  # one of them was ATZ
+    terminal.ok("ATE0")  # one of them was AT&F
     assert terminal.one("AT+CIMI") == IMSI
 
 

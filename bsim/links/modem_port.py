@@ -68,9 +68,8 @@ class Port:
         self._offers = _OFFERS
 
     def restore(self) -> None:
-        """Settings as they were at the beginning (ATZ); channels that were opened here are closed."""
+        """Settings as they were at the beginning, but for the echo; channels that were opened here are closed."""
         self.format = Format()
-        self.echo = True
         self.character_set = "GSM"
         self.settings = dict(DEFAULTS)
         for channel in self.channels:

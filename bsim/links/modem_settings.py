@@ -143,12 +143,18 @@ def _quiet(port: "Port", arguments: tuple[str, ...]) -> Iterable[str]:
     return ()
 
 
+# Tools for cards find out whether there is an echo, and then send ATZ: it leaves that as it was.
 @settings.handles("Z", Form.SET)
-@settings.handles("&F", Form.SET)
 def _restore(port: "Port", arguments: tuple[str, ...]) -> Iterable[str]:
     number(arguments[0], range(2))
     port.restore()
     return ()
+
+
+@settings.handles("&F", Form.SET)
+def _restore_all(port: "Port", arguments: tuple[str, ...]) -> Iterable[str]:
+    port.echo = True
+    return _restore(port, arguments)
 
 
 @settings.handles("I", Form.SET)
