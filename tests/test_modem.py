@@ -350,6 +350,8 @@ def test_the_menu_is_told_of_when_it_is_asked_for() -> None:
     assert [text for _, text in menu.items] == ["Change BPIN", "Accounts", "Assets"]
     terminal.respond(menu)
     assert terminal.told == []
+    assert terminal.one("AT+CUSATR=0") == '+CUSATR: 0,"0900072100"'
+    assert terminal.dialogue() == menu
 
 
 def test_a_phone_stack_hears_of_the_menu_until_it_answers(terminal: Terminal) -> None:

@@ -204,6 +204,7 @@ def test_bsim_serve_on_a_pseudo_terminal(tmp_path: Path) -> None:
             assert terminal.one("AT+CPIN?") == "+CPIN: READY"
     assert not name.is_symlink()
     with served("--modem", "PTY") as ready, opened(ready["modem"]) as terminal:
+        assert ready["modem"] == ready["pty"]
         assert ready["modem"].startswith("/dev/")
         terminal.ok("ATZ")
 

@@ -43,6 +43,7 @@ def serve_modem(args: argparse.Namespace) -> int:
             raise RuntimeError("a modem is a phone")
         link = ModemLink(Phone(session.inserted, toolkit, session.card), _wire(kind, place))
         ready: dict[str, object] = {"ready": True, "modem": link.place, "card": args.on, "profile": profile}
+        ready |= {"pty": link.place} if kind == "pty" else {"port": int(link.place.rpartition(":")[2])}
         words = f"ready: {args.on} is in the modem at {link.place}; Ctrl-C ends"
         with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
             link.run()

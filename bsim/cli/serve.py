@@ -28,8 +28,8 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
-  bsim serve --modem pty                      in a modem instead: AT commands on a pseudo-terminal
-  bsim serve --modem tcp:7000 --handset ask   or over TCP; you answer what no program at the modem takes
+  bsim serve --modem pty                      in a modem: AT on a pseudo-terminal
+  bsim serve --modem tcp:7000 --handset ask   AT over TCP; you answer what no AT client takes
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """

@@ -78,6 +78,11 @@ class CardInHandset:
         """The card's menu, once it has set one up."""
         self.reset()
 
+    @property
+    def profile(self) -> bytes:
+        """What the phone tells the card it can do (TERMINAL PROFILE)."""
+        return self._handset.profile
+
     def reset(self) -> bytes:
         """Power-cycle the card; an open dialogue is gone from the screen."""
         with self._lock:

@@ -34,6 +34,11 @@ class Phone:
         """The result code that tells of the card's menu; None where it has none."""
         return proactive_line(self._inserted.menu) if self._inserted.menu else None
 
+    @property
+    def profile(self) -> bytes:
+        """What the modem tells the card it can do."""
+        return self._inserted.profile
+
     def reset(self) -> None:
         """Power-cycle the card; its channels and dialogues are gone."""
         self.toolkit.forget()

@@ -33,6 +33,7 @@ sim: Final = AtTable(
         "+CPWD=?": ('+CPWD: ("SC",8),("P2",8)',),
         "+CLCK=?": ('+CLCK: ("SC")',),
         "+CFUN=?": ("+CFUN: (0,1,4),(0,1)",),
+        "+CUSATR=?": (),
         "+CUSATE=?": (),
         "+CUSATT=?": (),
         "+CUSATA=?": ("+CUSATA: (0,1)",),
@@ -181,6 +182,14 @@ def activate_toolkit(port: "Port", arguments: Arguments) -> Iterable[str]:
     number(arguments[0], range(2))
     _take(port, told=arguments[0] == "1")
     return ()
+
+
+@sim.handles("+CUSATR")
+@sim.handles("+CUSATR", Form.SET)
+def read_profile(port: "Port", _arguments: Arguments) -> Iterable[str]:
+    """Take dialogues as with +CUSATA=1, and read what the modem tells the card it can do. 12.2.2."""
+    _take(port, told=True)
+    return (f'+CUSATR: 0,"{port.phone.profile.hex().upper()}"',)
 
 
 @sim.handles("+CUSATE", Form.SET)
