@@ -286,6 +286,8 @@ def test_pin1_is_asked_for_counted_and_unblocked(terminal: Terminal) -> None:
     terminal.ok('AT+CPWD="P2","5678","8765"')
     assert terminal.refused('AT+CPWD="SC","4321","9876"') == "+CME ERROR: 16"
     terminal.ok('AT+CLCK="SC",0,"9876"')
+    assert terminal.one('AT+CLCK="P2",2') == "+CLCK: 1"
+    assert terminal.refused('AT+CLCK="P2",0,"8765"') == "+CME ERROR: 3"
     assert terminal.refused('AT+CLCK="PN",2') == "+CME ERROR: 4"
     for wrong in ('AT+CPIN="12"', 'AT+CPIN="12345678","1"', "AT+CPIN=1,2,3", 'AT+CLCK="SC",3', 'AT+CPWD="SC","1"'):
         assert terminal.refused(wrong) == ("+CME ERROR: 3" if wrong == 'AT+CPIN="12"' else "+CME ERROR: 50"), wrong
@@ -466,6 +468,7 @@ def test_a_card_that_is_taken_out_and_put_in_again() -> None:
         assert terminal.refused(command) == "+CME ERROR: 10", command
     card.out = False
     assert terminal.one("AT+CIMI") == IMSI
+    terminal.open()
     card.out = True
     port.hang_up()
     card.out = False

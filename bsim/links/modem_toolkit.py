@@ -1,6 +1,6 @@
 """Who answers the card's dialogues: the AT client that takes them, or else the user of the phone.
 
-A client takes them once it has used a command of the SIM toolkit (+CUSATA, +CUSATR, +CUSATE, +CUSATT). 3GPP TS 27.007 12.
+A client takes them once it has used +CUSATA, +CUSATR, +CUSATE or +CUSATT. 3GPP TS 27.007 12.
 """
 
 from typing import Final, Protocol
