@@ -263,6 +263,15 @@ def test_who_the_card_is(terminal: Terminal) -> None:
     assert not applications.endswith("FF")
 
 
+def test_a_number_that_is_none_is_the_cards_fault(terminal: Terminal) -> None:
+    terminal.ok("AT+CMEE=1")
+    assert terminal.one('AT+CSIM=26,"0020000A083838383838383838"') == '+CSIM: 4,"9000"'
+    assert terminal.one('AT+CRSM=214,28423,0,0,2,"00FF"') == "+CRSM: 144,0"
+    assert terminal.refused("AT+CIMI") == "+CME ERROR: 13"
+    assert terminal.one("AT+CPIN?") == "+CPIN: READY"
+    assert terminal.one("AT+CREG?") == "+CREG: 0,0"
+
+
 # PINs.
 
 

@@ -71,11 +71,11 @@ class Files:
 
     def imsi(self) -> str:
         """Answer the subscriber's identity, 6 to 15 digits."""
-        return contents.read("imsi", self.identity(_IMSI))
+        return _text("imsi", self.identity(_IMSI))
 
     def iccid(self) -> str:
         """Answer the card's number, 19 or 20 digits."""
-        return contents.read("bcd", self.identity(_ICCID)).rstrip("F")
+        return _text("bcd", self.identity(_ICCID)).rstrip("F")
 
     def home(self) -> tuple[str, str]:
         """Answer the country and the network of the subscriber, digits. 3GPP TS 31.102 4.2.2, 4.2.18."""
@@ -142,6 +142,14 @@ def _command(wanted: Access) -> CommandApdu:
     if wanted.p3 != len(wanted.data):
         raise CmeError(Cme.INCORRECT_PARAMETERS)
     return CommandApdu(0, wanted.ins, wanted.p1, wanted.p2, wanted.data)
+
+
+def _text(layout: str, content: bytes) -> str:
+    """What a file says; CmeError where that cannot be."""
+    try:
+        return contents.read(layout, content)
+    except ValueError:
+        raise CmeError(Cme.SIM_FAILURE) from None
 
 
 def _template(record: bytes) -> bytes:

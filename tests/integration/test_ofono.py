@@ -194,6 +194,22 @@ def test_the_user_of_ofono_types_the_bpin_and_the_wallet_signs(ofono: Stack) -> 
     assert wallet.told == []  # all of it was asked of oFono
 
 
+def test_the_bpin_is_changed_in_the_menu(ofono: Stack) -> None:
+    new = "246810"
+    before = ofono.card.count(TERMINAL_RESPONSE)
+    ofono.peer.serve["RequestDigits"] = answering(*(("s", (typed,)) for typed in (BPIN, new, new, new)))
+    ofono.call("SimToolkit", "SelectItem", "yo", 0, AGENT)
+    dialogues = ofono.shown("RequestDigits", "RequestDigits", "RequestDigits", "DisplayText")
+    assert [body[-1] for body in dialogues[:3]] == [True, True, True]  # hidden
+    ofono.card.wait(TERMINAL_RESPONSE, before + 4)
+    channel = ofono.wallet.open()
+    ofono.wallet.apdu(channel, apdu("VERIFY_BPIN"))
+    ofono.shown("RequestDigits")
+    ofono.card.wait(TERMINAL_RESPONSE, before + 5)
+    signed = ofono.wallet.apdu(channel, apdu("SIGN", coin_type=ETHEREUM, slot=1, digest=DIGEST))
+    assert signed == signature(ETHEREUM, 1) + b"\x90\0"
+
+
 def test_umts_authentication(ofono: Stack) -> None:
     vector = json.loads(VECTORS.read_text())["vectors"][0]
     sqn, ak = bytes.fromhex(vector["sqn"]), bytes.fromhex(vector["f5"])
