@@ -203,6 +203,8 @@ def test_bsim_serve_on_a_pseudo_terminal(tmp_path: Path) -> None:
         with opened(ready["modem"]) as terminal:
             assert terminal.one("AT+CPIN?") == "+CPIN: READY"
     assert not name.is_symlink()
+    with served("--modem", str(name)) as ready:
+        assert ready["modem"] == str(name)
     with served("--modem", "PTY") as ready, opened(ready["modem"]) as terminal:
         assert ready["modem"] == ready["pty"]
         assert ready["modem"].startswith("/dev/")

@@ -52,6 +52,8 @@ def serve_modem(args: argparse.Namespace) -> int:
 
 def where(text: str) -> tuple[str, str]:
     """Read `--modem`: `pty` or `tcp`, and what is behind it; UsageError says what it may be."""
+    if "/" in text and ":" not in text:
+        return "pty", text
     kind, _, place = text.partition(":")
     kind = kind.lower()
     if kind == "pty":
