@@ -25,17 +25,25 @@ _PIP = "pip install --force-reinstall . in the project's folder"
 # Administrators' directories count, though they may not be on a user's PATH.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 _DRIVERS = ("/usr/lib*/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/drivers/serial/libifdvpcd.so")
+_GROUPS = (
+    (True, False, "cards in this process"),
+    (False, False, "cards elsewhere: readers, HTTP, Bluetooth"),
+    (False, True, "cards in a modem"),
+)
+# Phone stacks that take the modem for theirs: what they are for, and the package.
+_STACKS = (("ofonod", "oFono", "ofono"), ("ModemManager", "ModemManager", "modemmanager"))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `base` is what no card works without."""
+    """One thing looked at; `base` is what no card works without, `modem` what only cards in a modem need."""
 
     name: str
     ok: bool
     detail: str
     fix: str = ""
     base: bool = False
+    modem: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
     style = Style()
-    for base, title in ((True, "cards in this process"), (False, "cards elsewhere: readers, HTTP, Bluetooth")):
+    for base, modem, title in _GROUPS:
         print(style.bold(title))
         for finding in found:
-            if finding.base is base:
+            if (finding.base, finding.modem) == (base, modem):
                 mark = style.good("ok     ") if finding.ok else style.bad("missing")
                 print(f"  {mark}  {finding.name:<16}{finding.detail}")
                 if finding.fix and not finding.ok:
@@ -85,6 +93,23 @@ def findings() -> Iterator[Finding]:
     yield _service()
     yield _extra("HTTP", "h11", "web")
     yield _extra("Bluetooth LE", "bumble", "ble")
+    yield _terminals()
+    for program, name, package in _STACKS:
+        path = shutil.which(program, path=_PATH)
+        yield Finding(name, path is not None, path or "not found", f"sudo apt-get install {package}", modem=True)
+
+
+def _terminals() -> Finding:
+    """Whether there are pseudo-terminals, which `bsim serve --modem pty` needs."""
+    fix = "mount devpts, or use bsim serve --modem tcp:0"
+    try:
+        ours, theirs = os.openpty()
+    except OSError as fault:
+        return Finding("terminals", False, str(fault), fix, modem=True)
+    path = os.ttyname(theirs)
+    os.close(ours)
+    os.close(theirs)
+    return Finding("terminals", True, f"such as {path}", fix, modem=True)
 
 
 def _tried(name: str, check: Callable[[], str]) -> Finding:

@@ -1,4 +1,4 @@
-"""`bsim serve`: put a card where programs find it: in a PC/SC reader (vpcd), on a web server, on the air (BLE)."""
+"""`bsim serve`: put a card where programs find it: a PC/SC reader (vpcd), a web server, the air (BLE), a modem (AT)."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ examples:
   bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
   bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
   bsim serve --ble usb:0 --http 127.0.0.1:8080   the same, and you type the BPIN on the page
+  bsim serve --modem pty                      in a modem: AT on a pseudo-terminal
+  bsim serve --modem tcp:7000 --handset ask   AT over TCP; you answer what no AT client takes
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -50,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_http(parser)
     add_ble(parser)
+    parser.add_argument(
+        "--modem",
+        metavar="PTY|tcp:PORT",
+        help="put the card into a modem (docs/modem.md): AT commands on a pseudo-terminal (pty, or pty:FILE for a name"
+        " of its own), or on a TCP port of this machine (tcp:0 takes a free one)",
+    )
     add_handset(parser)
     add_json(parser)
     add_like(parser)
@@ -58,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    if args.modem is not None and (args.http is not None or args.ble is not None):
+        raise UsageError("one card is in a modem or elsewhere: --modem, or --http and --ble")
     if args.http is not None:
         return serve_http(args)
     from bsim.cli.phone import opened
@@ -69,6 +79,10 @@ def run(args: argparse.Namespace) -> int:
         return serve_ble(args)
     if args.cards is not None:
         return _serve_fleet(args)
+    if args.modem is not None:
+        from bsim.cli.modem import serve_modem
+
+        return serve_modem(args)
     profile = profile_name(args.on, keyring(args))
     address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
@@ -94,6 +108,8 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
+    if args.modem is not None:
+        raise UsageError("--modem is for one card: leave it out with --cards")
     if args.record or args.fault or args.faults:
         raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)

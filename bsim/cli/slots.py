@@ -11,10 +11,16 @@ from bsim.cli.common import print_json
 if TYPE_CHECKING:
     from types import FrameType
 
-    from bsim.links.ble_link import BleLink
-    from bsim.links.vpcd import VpcdLink
-
 _HOST = "127.0.0.1"
+
+
+class Link(Protocol):
+    """What is ready once the outside can reach the card."""
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set once it can."""
+        ...
 
 
 def host_of(text: str | None) -> str:
@@ -56,8 +62,8 @@ def stopped_by_signals(link: Stoppable) -> Iterator[None]:
 
 
 @contextmanager
-def announced(links: "Sequence[VpcdLink | BleLink]", line: str | dict[str, object]) -> Iterator[None]:
-    """Print a line, as JSON if it is none, once the driver has all cards."""
+def announced(links: Sequence[Link], line: str | dict[str, object]) -> Iterator[None]:
+    """Print a line, as JSON if it is none, once all links are ready."""
     ended = threading.Event()
 
     def announce() -> None:

@@ -78,6 +78,11 @@ class CardInHandset:
         """The card's menu, once it has set one up."""
         self.reset()
 
+    @property
+    def profile(self) -> bytes:
+        """What the phone tells the card it can do (TERMINAL PROFILE)."""
+        return self._handset.profile
+
     def reset(self) -> bytes:
         """Power-cycle the card; an open dialogue is gone from the screen."""
         with self._lock:
@@ -89,10 +94,14 @@ class CardInHandset:
     def choose(self, item: int) -> bytes:
         """Choose an item of the card's menu by its identifier (1-255); answers the status word."""
         chosen = _KEYPAD_TO_UICC + tlv.encode(_ITEM_IDENTIFIER, bytes((item,)))
+        return self.envelope(tlv.encode(_MENU_SELECTION, chosen))
+
+    def envelope(self, envelope: bytes) -> bytes:
+        """Tell the card of an event, and serve what it asks for then; answers its response."""
         with self._lock:
-            response = self._send(_UICC["ENVELOPE"], envelope=tlv.encode(_MENU_SELECTION, chosen))
+            response = self._send(_UICC["ENVELOPE"], envelope=envelope)
             self._serve(response)
-            return OK if response[-2] == _PENDING else response
+            return response[:-2] + OK if response[-2] == _PENDING else response
 
     def transmit(self, command: bytes) -> bytes:
         """Carry one APDU; before it the user's answer, if its time has come, and after it what the card asks."""
