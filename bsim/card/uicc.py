@@ -1,14 +1,16 @@
 """The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from bsim.apdu import CHANNELS, CLAS
 from bsim.applets.routes import Route, refuse
 from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
+from bsim.card.abstract import StateView
 from bsim.card.commands import MASTER_FILE
+from bsim.card.freeze import Snapshot
 from bsim.ports import Rng
 from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
@@ -106,6 +108,23 @@ class Uicc:
     def commit(self) -> None:
         """Write what was put before the command ends: only a PIN try needs it."""
         self._memory.commit()
+
+    def fuzz_view(self) -> StateView:
+        """Answer what looks at this card again and again, for its state as `fuzz_state` answers it."""
+        return StateView(
+            self.toolkit, self._applets, self._memory, lambda: (self._current, list(self._sessions.values()))
+        )
+
+    def fuzz_state(self) -> Hashable:
+        """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
+        return self.fuzz_view()()
+
+    def snapshot(self, *others: object) -> Snapshot:
+        """Keep the powered card as it is, volatile state and all, and what others hold that belong to it.
+
+        FreezeError where something cannot be seen into, such as a card in a file.
+        """
+        return Snapshot(self, *others)
 
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""

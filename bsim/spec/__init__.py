@@ -7,6 +7,7 @@ from bsim.spec.load import SpecError, folder, load
 from bsim.spec.model import (
     Applet,
     Command,
+    Cost,
     Danger,
     Example,
     Field,
@@ -22,6 +23,7 @@ from bsim.spec.model import (
 __all__ = [
     "Applet",
     "Command",
+    "Cost",
     "Danger",
     "Example",
     "Field",

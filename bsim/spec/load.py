@@ -10,6 +10,7 @@ from types import MappingProxyType
 from bsim.spec.model import (
     Applet,
     Command,
+    Cost,
     Danger,
     Example,
     Field,
@@ -143,6 +144,8 @@ def _command(applet: str, entry: _Entry, conditions: Mapping[str, str], rights: 
         p2=_parameter(entry, "p2"),
         when=_known(entry.texts("when"), conditions, entry.where),
         needs=_known(entry.texts("needs"), rights, entry.where),
+        makes=_known(entry.texts("makes"), rights, entry.where),
+        crypto=Cost(entry.text("crypto", Cost.NONE)),
         data=tuple(_field(item) for item in entry.entries("data")),
         response=tuple(_field(item) for item in entry.entries("response")),
         le=LeRule(entry.text("le", LeRule.RESPONSE)),

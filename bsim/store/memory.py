@@ -84,6 +84,11 @@ class Memory:
         self._cells.append(cell)
         return cell
 
+    @property
+    def cells(self) -> "list[Cell[Any]]":
+        """The states of all applets."""
+        return self._cells
+
     def commit(self) -> None:
         """Write all that changed in one transaction; StoreError leaves the old state, here and in the store."""
         changes: dict[str, bytes | None] = {}
