@@ -19,6 +19,7 @@ from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
 _MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
+_SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 # What has its own place in the state, or is the same for all of a card's life.
 _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
@@ -27,7 +28,7 @@ _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
 class StateView:
     """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed."""
 
-    __slots__ = ("_applets", "_cells", "_changes", "_current", "_how", "_kept", "_readers", "_seen", "_toolkit")
+    __slots__ = ("_applets", "_cells", "_changes", "_current", "_how", "_how_kept", "_kept", "_readers", "_seen", "_toolkit")
 
     def __init__(self, toolkit: Toolkit, applets: Sequence[object], memory: Memory, current: _Current) -> None:
         """`current` answers what is selected on each channel, and all sessions."""
@@ -39,13 +40,13 @@ class StateView:
         self._kept: dict[int, tuple[object, Hashable]] = {}
         self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
         self._changes = False
-        same, length = (lambda value: value), (lambda value: size(len(value)))
-        self._how: dict[type, Callable[[Any], Hashable]] = {
-            bool: same,
-            type(None): same,
+        # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
+        self._how: dict[type, Callable[[Any], Hashable]] = dict.fromkeys((bytes, str, int), bool) | _SAME
+        self._how_kept: dict[type, Callable[[Any], Hashable]] = {
             int: lambda value: value if 0 <= value < _MOST else _MOST,
-            bytes: length,
-            str: length,
+            bytes: lambda value: size(len(value)),
+            str: lambda value: size(len(value)),
+            **_SAME,
         }
 
     def __call__(self) -> Hashable:
@@ -70,7 +71,8 @@ class StateView:
             return known[1]
         if len(self._kept) > _REMEMBERED:
             self._kept.clear()
-        shape = tuple([self._of(getattr(state, one.name)) for one in fields(state)])  # type: ignore[arg-type]
+        values = [getattr(state, one.name) for one in fields(state)]  # type: ignore[arg-type]
+        shape = tuple([(self._how_kept.get(type(value)) or self._of)(value) for value in values])
         self._kept[id(state)] = state, shape
         return shape
 
@@ -118,9 +120,9 @@ class StateView:
         self._changes = True
         kind = type(value)
         if kind is bytearray:
-            return size(len(value))
+            return bool(value)
         if kind in {dict, list, set}:
-            return size(len(value)), frozenset(map(_form, value.values() if kind is dict else value))
+            return bool(value), frozenset(map(_form, value.values() if kind is dict else value))
         return self._slots(value)
 
 

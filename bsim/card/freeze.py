@@ -5,7 +5,7 @@ that is new tomorrow is covered. An object whose insides cannot be seen is refus
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import cache, partial
 from types import (
@@ -54,7 +54,8 @@ class Snapshot:
 
     __slots__ = ("_buffers", "_dicts", "_lists", "_names", "_owners", "_sets", "_values")
 
-    def __init__(self, *roots: object) -> None:
+    def __init__(self, *roots: object, leave: Iterable[object] = ()) -> None:
+        """Take what `roots` reach, but nothing behind the objects of `leave`."""
         self._owners: list[object] = []
         self._names: list[str] = []
         self._values: list[object] = []
@@ -62,7 +63,7 @@ class Snapshot:
         self._lists: list[tuple[list[Any], list[Any]]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._buffers: list[tuple[Any, bytes]] = []
-        seen: dict[int, object] = {}
+        seen: dict[int, object] = {id(one): one for one in leave}
         waiting = list(roots)
         while waiting:
             one = waiting.pop()

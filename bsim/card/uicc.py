@@ -1,7 +1,7 @@
 """The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from bsim.apdu import CHANNELS, CLAS
@@ -109,6 +109,21 @@ class Uicc:
         """Write what was put before the command ends: only a PIN try needs it."""
         self._memory.commit()
 
+    @property
+    def applets(self) -> Sequence[Applet]:
+        """The applets, in the order in which SELECT looks through them."""
+        return self._applets
+
+    @property
+    def states(self) -> Sequence[object]:
+        """What each applet keeps over power loss, as of now."""
+        return [cell.value for cell in self._memory.cells]
+
+    def selected(self, channel: int) -> Applet | None:
+        """Answer the applet that is selected on a channel; None where there is none."""
+        session = self._current[channel]
+        return session.applet if isinstance(session, Session) and session.applet.aids else None
+
     def fuzz_view(self) -> StateView:
         """Answer what looks at this card again and again, for its state as `fuzz_state` answers it."""
         return StateView(
@@ -119,12 +134,12 @@ class Uicc:
         """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
         return self.fuzz_view()()
 
-    def snapshot(self, *others: object) -> Snapshot:
-        """Keep the powered card as it is, volatile state and all, and what others hold that belong to it.
+    def snapshot(self, *others: object, leave: Iterable[object] = ()) -> Snapshot:
+        """Keep the powered card as it is, volatile state and all, and what `others` hold, but not what is in `leave`.
 
         FreezeError where something cannot be seen into, such as a card in a file.
         """
-        return Snapshot(self, *others)
+        return Snapshot(self, *others, leave=leave)
 
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from bsim.spec.model import Command, Field, Kind, Parameter
+from bsim.spec.model import Command, Field, Kind
 
 # A field that takes any number takes these: they mean something somewhere (SLIP-0044 coin types among them).
 _TELLING = (0, 1, 2, 3, 60, 501, 503, 127, 128, 255, 256, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -20,11 +20,11 @@ class Domain:
 
 
 @cache
-def parameter(declared: Parameter) -> Domain:
-    """Answer the values of P1 or P2."""
-    legal = tuple(bytes((value,)) for value in declared.legal)
-    near = {value + step for value in declared.legal for step in (-1, 1)} | {0, 255}
-    illegal = tuple(bytes((value,)) for value in sorted(near) if 0 <= value <= 255 and value not in declared.legal)
+def parameter(values: tuple[int, ...]) -> Domain:
+    """Answer the values of P1 or P2, given the legal ones."""
+    legal = tuple(bytes((value,)) for value in values)
+    near = {value + step for value in values for step in (-1, 1)} | {0, 255}
+    illegal = tuple(bytes((value,)) for value in sorted(near) if 0 <= value <= 255 and value not in values)
     return Domain(legal, tuple(dict.fromkeys((legal[0], legal[-1]))), illegal)
 
 

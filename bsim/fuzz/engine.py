@@ -1,0 +1,233 @@
+"""The engines: the loop that chooses a state, makes moves, has them judged, and keeps what is new.
+
+`state` goes back to states it has seen; `model` walks from power-on and does what the card's state allows; `uniform`
+sends legal commands with no regard to it; `random` sends bytes. Each is the one before with something taken away.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bsim.fuzz import generate
+from bsim.fuzz.corpus import Corpus, Node
+from bsim.fuzz.grammar import Entry, Grammar, ended_well
+from bsim.fuzz.oracles import Hit, Judge
+from bsim.fuzz.oracles.atomic import tear
+from bsim.fuzz.oracles.differential import differential
+from bsim.fuzz.oracles.metamorphic import forms
+from bsim.fuzz.rig import Rig, Wrap
+from bsim.fuzz.steps import SEND, Step, cut_of
+from bsim.fuzz.watch import Hang, watching
+
+_WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
+_FORMS_ONE_IN: Final = 48
+_DIFFERENTIAL_ONE_IN: Final = 24
+_STABLE_ONE_IN: Final = 16
+_SWARM: Final = 2_000  # sequences after which other commands are switched off
+
+
+class Kind(StrEnum):
+    """Which engine."""
+
+    STATE = "state"
+    MODEL = "model"
+    UNIFORM = "uniform"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A hit as it was met: the kind of card, every step from power-on, and what the oracle said."""
+
+    root: str
+    steps: tuple[Step, ...]
+    hit: Hit
+    apdus: int
+
+
+class Explorer:
+    """One fuzzing process: cards of all kinds, a corpus, a generator, a judge. Deterministic by its seed."""
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        judge: Judge,
+        seed: int,
+        *,
+        kind: Kind = Kind.STATE,
+        roots: Sequence[str],
+        wrap: Wrap | None = None,
+        commands: Sequence[Entry] | None = None,
+    ) -> None:
+        self._grammar: Final = grammar
+        self._judge: Final = judge
+        self._kind: Final = kind
+        self._wrap: Final = wrap
+        self._rng: Final = random.Random(f"bsim fuzz {seed}")  # noqa: S311 - to be repeated, not to be secret
+        self.generator: Final = generate.Generator(grammar, self._rng, commands)
+        self.corpus: Final = Corpus(self._rng)
+        self.rigs: Final = [Rig(grammar, root, wrap) for root in roots]
+        self.starts: Final = [Node(rig, rig.state(), None, ()) for rig in self.rigs]
+        self.states: set[int] = set()
+        self.pairs: dict[tuple[int, int], int] = {}
+        self.edges: set[tuple[int, int, int]] = set()
+        self.apdus = 0
+        self.sequences = 0
+        self.replayed = self.unstable = 0
+        self.on_hit: Callable[[Candidate], None] = lambda _: None
+        self._watched: list[Rig] = [self.rigs[0]]
+        self._state = 0
+        for node in self.starts:
+            self.states.add(node.state)
+            self.corpus.add(node)
+
+    def explore(self, apdus: int) -> None:
+        """Go on for about so many commands; what is hit is told to `on_hit`."""
+        end = self.apdus + apdus
+        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+            while self.apdus < end:
+                if self._kind is Kind.STATE:
+                    self._burst()
+                else:
+                    self._walk()
+                self.sequences += 1
+                if self.sequences % _SWARM == 0:
+                    self._swarm()
+
+    def run(self, node: Node, steps: Sequence[Step]) -> Node:
+        """Carry out given steps from a node, as seeds; answers the node they lead to, or the last before a hit."""
+        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+            self._begin(node)
+            done: list[Step] = []
+            at = node
+            for step in steps:
+                if self._do(at, done, step, first=False):
+                    break
+                if self._is_new(at):
+                    at = self._keep(at, done)
+                    done = []
+            return at
+
+    def _burst(self) -> None:
+        """From a state seen before, one to four moves."""
+        rng, generator = self._rng, self.generator
+        node = self.corpus.pick()
+        self._begin(node)
+        start, done = node, []  # type: tuple[Node, list[Step]]
+        for _ in range(1 + int(rng.random() * 4)):
+            roll, rig = rng.random(), node.rig
+            moves = generator.enabled(rig, start.tried) if roll < 0.8 else generator.anything(rig)
+            for step in moves:
+                if self._do(start, done, step, first=not done):
+                    return
+                if self._is_new(start):
+                    start = self._keep(start, done)
+                    done = []
+
+    def _walk(self) -> None:
+        """From power-on, without coming back."""
+        rng, generator, kind = self._rng, self.generator, self._kind
+        node = self.starts[int(rng.random() * len(self.starts))]
+        self._begin(node)
+        done: list[Step] = []
+        for _ in range(_WALK):
+            if kind is Kind.MODEL:
+                moves = generator.enabled(node.rig) if rng.random() < 0.85 else generator.anything(node.rig)
+            else:
+                moves = generate.uniform(generator, node.rig) if kind is Kind.UNIFORM else generate.random_bytes(generator)
+            for step in moves:
+                if self._do(node, done, step, first=False):
+                    return
+
+    def _begin(self, node: Node) -> None:
+        node.snapshot.restore()
+        self._watched[0] = node.rig
+        self._state = node.state
+
+    def _do(self, node: Node, done: list[Step], step: Step, *, first: bool) -> bool:
+        """Carry out and judge one step; whether it was a hit. What was done is added to `done`."""
+        rig = node.rig
+        tears = cut_of(step[0]) is not None
+        before = node.snapshot if first or not tears else rig.snapshot()
+        try:
+            rig.do(step)
+            hit = self._judge(rig)
+        except Hang as hang:
+            hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
+        # What followed from earlier answers is kept as it was sent.
+        done.append((step[0], rig.raw, step[2]) if step[2] else step)
+        self.apdus += 1
+        entry = rig.entry
+        if entry is not None and rig.response:
+            pair = entry.index, rig.sw
+            self.pairs[pair] = self.pairs.get(pair, 0) + 1
+            if first:
+                node.tried |= 1 << entry.index
+            if ended_well(rig.sw):
+                self.generator.pool.learn(rig)
+        if hit is None and tears:
+            hit = tear(rig, step, before)
+        if hit is None and first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1:
+            hit = self._forms(rig, step, node)
+        if hit is None:
+            return False
+        self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
+        return True
+
+    def _forms(self, rig: Rig, step: Step, node: Node) -> Hit | None:
+        return forms(rig, step, node.snapshot) if "metamorphic" in self._judge.checks else None
+
+    def _is_new(self, node: Node) -> bool:
+        if self._kind is not Kind.STATE:
+            return False
+        rig = node.rig
+        state = rig.state()
+        if rig.entry is not None:
+            self.edges.add((self._state, rig.entry.index, rig.sw))
+        self._state = state
+        if state in self.states:
+            return False
+        self.states.add(state)
+        return True
+
+    def _keep(self, parent: Node, done: list[Step]) -> Node:
+        node = Node(parent.rig, self._state, parent, tuple(done))
+        parent.fruit += 1
+        self.corpus.add(node)
+        roll = self._rng.random()
+        if roll * _STABLE_ONE_IN < 1:
+            self._check_stable(node)
+        elif (1 - roll) * _DIFFERENTIAL_ONE_IN < 1 and "differential" in self._judge.checks:
+            hit = differential(node.path(), node.rig, self._wrap)
+            if hit is not None:
+                self.on_hit(Candidate(node.rig.root, tuple(node.path()), hit, self.apdus))
+        return node
+
+    def _check_stable(self, node: Node) -> None:
+        """Replay the way to a state from power-on: the card must get to the same."""
+        start = next(one for one in self.starts if one.rig is node.rig)
+        start.snapshot.restore()
+        path = node.path()
+        for step in path:
+            node.rig.do(step)
+        self.replayed += 1
+        if node.rig.state() != node.state:
+            self.unstable += 1
+            hit = Hit("stability", "state", "the same commands led to another state")
+            if "stability" in self._judge.checks:
+                self.on_hit(Candidate(node.rig.root, tuple(path), hit, self.apdus))
+        node.snapshot.restore()
+
+    def _swarm(self) -> None:
+        """Switch off a few commands for a while: some states are reached only where others are not sent."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            self.generator.off = frozenset()
+            return
+        indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
+        self.generator.off = frozenset(index for index in indexes if rng.random() < 0.25)
+
+
+_ALWAYS: Final = frozenset({"SELECT", "TERMINAL_PROFILE"})

@@ -1,0 +1,184 @@
+"""A card on the bench: carries out steps, follows the conversation, and keeps what the oracles judge by.
+
+One object a card, its attributes overwritten by each step: nothing is allocated that the step itself does not need.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from bsim.apdu import CLAS
+from bsim.card import T0, Uicc
+from bsim.card.freeze import Snapshot
+from bsim.fuzz import cards
+from bsim.fuzz.grammar import Entry, Grammar
+from bsim.fuzz.shadow import Shadow
+from bsim.fuzz.steps import RESET, SEND, Step, cut_of
+from bsim.lab.powercut import FaultyStore, PowerCut
+from bsim.ports import Card
+
+Wrap = Callable[[Uicc], None]
+_NOTHING: Final = b""
+_REMEMBERED: Final = 4096
+
+
+class Rig:
+    """An emulated card that can be looked into. `raw` to `tries` are about the last step."""
+
+    __slots__ = (
+        "_known_tries",
+        "_view",
+        "busy",
+        "card",
+        "channel",
+        "data",
+        "entry",
+        "grammar",
+        "kind",
+        "prompt",
+        "raw",
+        "records",
+        "response",
+        "rights",
+        "root",
+        "shadow",
+        "states",
+        "steps",
+        "store",
+        "sw",
+        "tries",
+        "uicc",
+        "whole",
+        "writes",
+    )
+
+    def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None, *, over_t0: bool = False) -> None:
+        self.grammar: Final = grammar
+        self.root: Final = root
+        self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
+        self.card: Card = T0(self.uicc) if over_t0 else self.uicc
+        self.shadow: Final = Shadow(grammar, self._selected, self.is_pin, cards.OPENING_KEY)
+        self._view: Final[Callable[[], Hashable]] = self.uicc.fuzz_view()
+        self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
+        self.busy = False
+        self.steps = 0
+        self.kind, self.raw, self.whole, self.response, self.sw = SEND, _NOTHING, b"", _NOTHING, 0
+        self.entry: Entry | None = None
+        self.channel = 0
+        self.data = _NOTHING
+        self.prompt = ""
+        self.writes: list[dict[str, bytes | None]] = []
+        self.states: Sequence[object] = ()
+        self.tries: tuple[int, ...] = ()
+        self.rights: frozenset[tuple[int, str]] = frozenset()
+        self.records = self.store.read()
+
+    def do(self, step: Step) -> None:
+        """Carry out one step."""
+        kind, raw, link = step
+        self.kind = kind
+        self.steps += 1
+        self.states, self.tries, self.rights = self.uicc.states, self.count_tries(), self.shadow.rights
+        self.records, self.prompt = self.store.read(), self.shadow.prompt
+        if self.store.changes:
+            self.store.arm(None)
+        if kind == RESET:
+            self.raw = self.response = self.data = _NOTHING
+            self.sw, self.entry, self.whole = 0, None, None
+            self.busy = True
+            self.card.reset()
+            self.busy = False
+            self.shadow.reset()
+        else:
+            self._send(kind, self.shadow.resolve(raw, link) if link else raw)
+
+    def _send(self, kind: int, raw: bytes) -> None:
+        shadow = self.shadow
+        self.raw = raw
+        if len(raw) >= 4:
+            self.channel = channel = CLAS[raw[0]].channel
+            self.entry = entry = self.grammar.find(shadow.selected.get(channel, ""), raw)
+            self.whole = raw if not shadow.chains and not raw[0] & 0x10 else shadow.whole(raw, channel)
+        else:
+            self.channel, self.entry, self.whole = channel, entry, _ = 0, None, raw
+        self.busy = True
+        if kind == SEND:
+            response = self.card.transmit(raw)
+        else:
+            response = self._with_cut(kind, raw)
+        self.busy = False
+        self.response = response
+        self.writes = self.store.changes  # type: ignore[assignment]
+        if response:
+            self.sw = response[-2] << 8 | response[-1]
+            self.data = response[:-2]
+            if len(raw) >= 4:
+                shadow.note(raw, entry, channel, response)
+        else:
+            self.sw, self.data = 0, _NOTHING
+
+    def _with_cut(self, kind: int, raw: bytes) -> bytes:
+        """Cut power at a write; a card that wrote less often answers as if nothing had been planned."""
+        write, after = cut_of(kind) or (0, False)
+        self.store.arm(write, after=after)
+        try:
+            response = self.card.transmit(raw)
+        except PowerCut:
+            response = _NOTHING
+        changes = self.store.changes
+        self.store.arm(None)
+        if not response:
+            self.uicc.reload()
+            self.card.reset()
+            self.shadow.reset()
+        self.store.changes = changes
+        return response
+
+    def snapshot(self) -> Snapshot:
+        """Keep card and conversation as they are."""
+        return self.uicc.snapshot(self.card, self.shadow, self.store, leave=(self, self.grammar))
+
+    def state(self) -> int:
+        """Answer a number for the card's state."""
+        return hash((self.root, self._view(), bool(self.shadow.fetched)))
+
+    def count_tries(self) -> tuple[int, ...]:
+        """Answer every PIN's tries, in the order in which the card keeps them."""
+        found: tuple[int, ...] = ()
+        for state in self.uicc.states:
+            known = self._known_tries.get(id(state))
+            if known is None or known[0] is not state:
+                if len(self._known_tries) > _REMEMBERED:
+                    self._known_tries.clear()
+                known = self._known_tries[id(state)] = state, tuple(_tries(state))
+            found += known[1]
+        return found
+
+    def pin(self) -> bytes:
+        """Answer the BPIN the card has now."""
+        return next((state.bpin for state in self.uicc.states if hasattr(state, "bpin")), b"")
+
+    def is_pin(self, text: str) -> bool:
+        """Whether what was typed is the BPIN."""
+        return text.encode() == self.pin()
+
+    def _selected(self, channel: int) -> str | None:
+        applet = self.uicc.selected(channel)
+        return "" if applet is None else self.grammar.aids.get(applet.aids[0], "")
+
+
+def _tries(state: object) -> Iterator[int]:
+    """Everything in a persistent state that is called tries, however deep."""
+    if is_dataclass(state):
+        for one in fields(state):
+            value = getattr(state, one.name)
+            if isinstance(value, int) and not isinstance(value, bool) and "tries" in one.name:
+                yield value
+            elif not isinstance(value, bytes | int | str):
+                yield from _tries(value)
+    elif isinstance(state, tuple | list | frozenset):
+        for value in state:
+            yield from _tries(value)
+    elif isinstance(state, dict):
+        for value in state.values():
+            yield from _tries(value)
