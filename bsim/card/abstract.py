@@ -122,7 +122,7 @@ class StateView:
         if kind is bytearray:
             return bool(value)
         if kind in {dict, list, set}:
-            return bool(value), frozenset(map(_form, value.values() if kind is dict else value))
+            return frozenset(map(type, value.values() if kind is dict else value))
         return self._slots(value)
 
 
@@ -146,13 +146,25 @@ def _is_place(kind: type) -> bool:
 
 def _reader(kind: type, one: object) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads everything an object of a class holds, the first of which is given."""
-    names = [name for name in slots_of(kind) if not _is_its_applets(one, name)]
+    names = [
+        name for name in slots_of(kind) if not _is_its_applets(one, name) and not _works(getattr(one, name, None))
+    ]
     if not names:
         return lambda each: tuple(vars(each).values()) if hasattr(each, "__dict__") else ()
     get = attrgetter(*names) if len(names) > 1 else lambda each: (getattr(each, names[0]),)
     if hasattr(one, "__dict__"):
         return lambda each: (*get(each), *vars(each).values())
     return get
+
+
+def _works(value: object) -> bool:
+    """Whether this only does things and remembers nothing: a method, or an object that holds nothing but such."""
+    if isinstance(value, MethodType | BuiltinFunctionType):
+        return True
+    kind = type(value)
+    if kind.__module__.split(".", 1)[0] != "bsim" or isinstance(value, Enum) or hasattr(value, "__dict__"):
+        return False
+    return not is_dataclass(kind) and all(_works(getattr(value, name, None)) for name in slots_of(kind))
 
 
 def _is_its_applets(one: object, name: str) -> bool:

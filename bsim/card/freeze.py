@@ -5,9 +5,11 @@ that is new tomorrow is covered. An object whose insides cannot be seen is refus
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from enum import Enum
 from functools import cache, partial
+from operator import attrgetter
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -17,8 +19,9 @@ from types import (
     MemberDescriptorType,
     MethodType,
     ModuleType,
+    UnionType,
 )
-from typing import Any, Final
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from bsim.applets.routes import Routes
 from bsim.store import Layout
@@ -45,6 +48,17 @@ _CONTENTS: Final = (dict, list, set, bytearray)
 _OPAQUE: Final = ("cryptography.", "_cffi_backend", "coincurve", "_hashlib", "re", "_ctypes", "typing", "hashlib")
 
 
+class _Way(Enum):
+    """How an object is taken."""
+
+    SLOTS = 1
+    VALUE = 2  # a frozen dataclass: nothing to bring back, but it may lead to what changes
+    ELEMENTS = 3
+    CONTENTS = 4
+    CODE = 5
+    OPAQUE = 6
+
+
 class FreezeError(TypeError):
     """Something the card holds cannot be seen into, so a snapshot would forget it."""
 
@@ -67,10 +81,10 @@ class Snapshot:
         waiting = list(roots)
         while waiting:
             one = waiting.pop()
-            if isinstance(one, _UNCHANGING) or id(one) in seen:
+            if id(one) in seen:
                 continue
             seen[id(one)] = one
-            waiting.extend(self._take(one))
+            waiting += [value for value in self._take(one) if not _changes_never(type(value))]
 
     def restore(self) -> None:
         """Bring everything back; objects that came later are simply not reached any more."""
@@ -87,49 +101,52 @@ class Snapshot:
         for buffer, content in self._buffers:
             buffer[:] = content
 
-    def _take(self, one: object) -> Iterator[object]:
+    def _take(self, one: Any) -> Iterable[object]:
         """Keep what one object holds, and answer what it leads to."""
         kind = type(one)
-        yield from self._content(one)
-        if isinstance(one, FunctionType | MethodType | BuiltinFunctionType | CellType | partial):
-            yield from _behind(one)
-            return
-        if isinstance(one, tuple | frozenset):
-            yield from one
-            return
-        if kind.__module__.startswith(_OPAQUE):
-            self._buffer(one)
-            return
-        names = slots_of(kind)
-        frozen = getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
-        for name in names:
-            if not hasattr(one, name):
-                continue  # declared, and not set yet
-            value = getattr(one, name)
-            if not frozen:
-                self._owners.append(one)
-                self._names.append(name)
-                self._values.append(value)
-            yield value
-        inner = getattr(one, "__dict__", None)
-        if isinstance(inner, dict):
-            yield inner
-        elif not names and not isinstance(one, _CONTENTS) and not _empty(kind):
-            raise FreezeError(f"a card holds a {kind.__module__}.{kind.__qualname__}, which cannot be seen into")
+        way, names = _way(kind)
+        if way is _Way.SLOTS:
+            values = self._slots(one, names)
+            return (*values, vars(one)) if hasattr(one, "__dict__") else values
+        if way is _Way.VALUE:
+            return [getattr(one, name) for name in names]
+        if way is _Way.ELEMENTS:
+            return one  # type: ignore[no-any-return]
+        if way is _Way.CONTENTS:
+            return (*self._content(one), *self._slots(one, names), *(vars(one) if hasattr(one, "__dict__") else {}).values())
+        if way is _Way.CODE:
+            return _behind(one)
+        self._buffer(one)
+        return ()
 
-    def _content(self, one: object) -> Iterator[object]:
+    def _slots(self, one: object, names: tuple[str, ...]) -> Sequence[object]:
+        values: Sequence[object]
+        try:
+            values = _read(type(one))(one)
+        except AttributeError:  # some are declared, and not set yet
+            names = tuple(name for name in names if hasattr(one, name))
+            values = [getattr(one, name) for name in names]
+        self._owners += [one] * len(names)
+        self._names += names
+        self._values += values
+        return values
+
+    def _content(self, one: object) -> Iterable[object]:
         if isinstance(one, dict):
             self._dicts.append((one, dict(one)))
-            yield from one.keys()
-            yield from one.values()
-        elif isinstance(one, list):
+            inner = getattr(one, "__dict__", None)
+            if inner is not None:
+                self._dicts.append((inner, dict(inner)))
+            return (*one.keys(), *one.values())
+        if isinstance(one, list):
             self._lists.append((one, list(one)))
-            yield from one
-        elif isinstance(one, set):
+            return one
+        if isinstance(one, set):
             self._sets.append((one, set(one)))
-            yield from one
-        elif isinstance(one, bytearray):
+            return one
+        if isinstance(one, bytearray):
             self._buffers.append((one, bytes(one)))
+        return ()
 
     def _buffer(self, one: object) -> None:
         """Keep the bytes of an array that belongs to a library: a secret in one may be wiped, and is wanted back."""
@@ -151,6 +168,51 @@ def slots_of(kind: type) -> tuple[str, ...]:
         for name, member in vars(base).items()
         if isinstance(member, MemberDescriptorType)
     )
+
+
+@cache
+def _read(kind: type) -> Callable[[Any], tuple[object, ...]]:
+    names = slots_of(kind)
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda one: (getattr(one, names[0]),) if names else ()
+
+
+@cache
+def _changes_never(kind: type) -> bool:
+    """Whether nothing behind an object of a class can change: a plain value, or a frozen dataclass made of such."""
+    if issubclass(kind, _UNCHANGING):
+        return True
+    parameters = getattr(kind, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen and all(map(_plain, get_type_hints(kind).values()))
+
+
+def _plain(hint: Any) -> bool:
+    """Whether a type hint promises a value that never changes."""
+    inner = get_args(hint)
+    if inner:
+        return get_origin(hint) in {tuple, frozenset, Union, UnionType} and all(map(_plain, inner))
+    return hint is ... or (isinstance(hint, type) and _changes_never(hint))
+
+
+@cache
+def _way(kind: type) -> tuple[_Way, tuple[str, ...]]:
+    """Answer how objects of a class are taken, and their slots; FreezeError where they cannot be seen into."""
+    names = slots_of(kind)
+    if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType | CellType | partial):
+        return _Way.CODE, ()
+    if issubclass(kind, tuple | frozenset):
+        return _Way.ELEMENTS, ()
+    if issubclass(kind, _CONTENTS):
+        return _Way.CONTENTS, names
+    if kind.__module__.startswith(_OPAQUE):
+        return _Way.OPAQUE, ()
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is not None and parameters.frozen:
+        return _Way.VALUE, tuple(one.name for one in fields(kind))
+    if not names and not kind.__dictoffset__ and not _empty(kind):
+        raise FreezeError(f"a card holds a {kind.__module__}.{kind.__qualname__}, which cannot be seen into")
+    return _Way.SLOTS, names
 
 
 def _empty(kind: type) -> bool:

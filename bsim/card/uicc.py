@@ -91,6 +91,8 @@ class Uicc:
                 self._memory.commit()
         except SwError as refusal:
             self._memory.rollback()
+            # Whether Le holds the answer is seen only when the answer is there: what was refused selected nothing.
+            self._current[_CHANNEL[command[0]]] = session
             return refusal.sw.to_bytes(2, "big")
         except StoreError as fault:
             self._memory.rollback()

@@ -7,9 +7,15 @@ from bsim.card.freeze import Snapshot
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import Step
 
+_OFTEN: Final = 2
+
 
 class Node:
-    """A card in a state: how to get it back at once, and how to get there from power-on."""
+    """A card in a state: how to get it back at once, and how to get there from power-on.
+
+    A snapshot costs some dozen commands, so only every other generation has one from birth; its children are reached
+    by their few steps until they are chosen again.
+    """
 
     __slots__ = ("fruit", "parent", "picks", "rig", "snapshot", "state", "steps", "tried")
 
@@ -18,10 +24,22 @@ class Node:
         self.state: Final = state
         self.parent: Final = parent
         self.steps: Final = steps
-        self.snapshot: Final[Snapshot] = rig.snapshot()
+        self.snapshot: Snapshot | None = None if parent is not None and parent.snapshot is not None else rig.snapshot()
         self.picks = 0
         self.tried = 0
         self.fruit = 0
+
+    def restore(self) -> None:
+        """Bring the card into this state."""
+        if self.snapshot is not None:
+            self.snapshot.restore()
+            return
+        if self.parent is not None:
+            self.parent.restore()
+        for step in self.steps:
+            self.rig.do(step)
+        if self.picks >= _OFTEN:
+            self.snapshot = self.rig.snapshot()
 
     def path(self) -> list[Step]:
         """Answer every step from power-on to here."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bsim.card.freeze import Snapshot
 from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
@@ -142,7 +143,7 @@ class Explorer:
                     return
 
     def _begin(self, node: Node) -> None:
-        node.snapshot.restore()
+        node.restore()
         self._watched[0] = node.rig
         self._state = node.state
 
@@ -150,7 +151,8 @@ class Explorer:
         """Carry out and judge one step; whether it was a hit. What was done is added to `done`."""
         rig = node.rig
         tears = cut_of(step[0]) is not None
-        before = node.snapshot if first or not tears else rig.snapshot()
+        probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
+        before = rig.snapshot() if tears or probes else None
         try:
             rig.do(step)
             hit = self._judge(rig)
@@ -167,17 +169,15 @@ class Explorer:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):
                 self.generator.pool.learn(rig)
-        if hit is None and tears:
-            hit = tear(rig, step, before)
-        if hit is None and first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1:
-            hit = self._forms(rig, step, node)
+        if hit is None and before is not None:
+            hit = tear(rig, step, before) if tears else self._forms(rig, step, before)
         if hit is None:
             return False
         self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
         return True
 
-    def _forms(self, rig: Rig, step: Step, node: Node) -> Hit | None:
-        return forms(rig, step, node.snapshot) if "metamorphic" in self._judge.checks else None
+    def _forms(self, rig: Rig, step: Step, before: Snapshot) -> Hit | None:
+        return forms(rig, step, before) if "metamorphic" in self._judge.checks else None
 
     def _is_new(self, node: Node) -> bool:
         if self._kind is not Kind.STATE:
@@ -208,7 +208,7 @@ class Explorer:
     def _check_stable(self, node: Node) -> None:
         """Replay the way to a state from power-on: the card must get to the same."""
         start = next(one for one in self.starts if one.rig is node.rig)
-        start.snapshot.restore()
+        start.restore()
         path = node.path()
         for step in path:
             node.rig.do(step)
@@ -218,7 +218,7 @@ class Explorer:
             hit = Hit("stability", "state", "the same commands led to another state")
             if "stability" in self._judge.checks:
                 self.on_hit(Candidate(node.rig.root, tuple(path), hit, self.apdus))
-        node.snapshot.restore()
+        node.restore()
 
     def _swarm(self) -> None:
         """Switch off a few commands for a while: some states are reached only where others are not sent."""
