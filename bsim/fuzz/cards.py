@@ -47,6 +47,7 @@ class Root:
     state: str | None
     blank: bool = False
     rules: WalletRules | None = None
+    over_t0: bool = False
 
 
 ROOTS: Final = {
@@ -60,8 +61,9 @@ ROOTS: Final = {
         Root("locked", "one key, no BPIN try left", "locked"),
         Root("full", "a key in every slot", "full-127"),
         Root("terminated", "for ever out of use", "terminated"),
-        Root("opening", "to be opened first", None, rules=WalletRules(opening_required=True)),
+        Root("opening", "no seed, to be opened first", "factory", True, WalletRules(opening_required=True)),
         Root("each-time", "asks for the BPIN each time", None, rules=WalletRules(False, True, True)),
+        Root("t0", "over T=0: 61xx, 6Cxx, GET RESPONSE", "bpin-unset", over_t0=True),
     )
 }
 

@@ -5,7 +5,8 @@ sends legal commands with no regard to it; `random` sends bytes. Each is the one
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -68,13 +69,14 @@ class Explorer:
         self._wrap: Final = wrap
         self._rng: Final = random.Random(f"bsim fuzz {seed}")  # noqa: S311 - to be repeated, not to be secret
         self.generator: Final = generate.Generator(grammar, self._rng, commands)
-        self.corpus: Final = Corpus(self._rng)
         self.rigs: Final = [Rig(grammar, root, wrap) for root in roots]
+        self.corpora: Final = {rig: Corpus(self._rng) for rig in self.rigs}
         self.starts: Final = [Node(rig, rig.state(), None, ()) for rig in self.rigs]
         self.states: set[int] = set()
         self.pairs: dict[tuple[int, int], int] = {}
+        self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
+        """The first sequence to each pair of command and status word: a corpus worth keeping."""
         self.edges: set[tuple[int, int, int]] = set()
-        self.apdus = 0
         self.sequences = 0
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
@@ -82,7 +84,12 @@ class Explorer:
         self._state = 0
         for node in self.starts:
             self.states.add(node.state)
-            self.corpus.add(node)
+            self.corpora[node.rig].add(node)
+
+    @property
+    def apdus(self) -> int:
+        """Answer how many steps the cards carried out, those to get back to a state included."""
+        return sum([rig.steps for rig in self.rigs])
 
     def explore(self, apdus: int) -> None:
         """Go on for about so many commands; what is hit is told to `on_hit`."""
@@ -97,24 +104,31 @@ class Explorer:
                 if self.sequences % _SWARM == 0:
                     self._swarm()
 
-    def run(self, node: Node, steps: Sequence[Step]) -> Node:
-        """Carry out given steps from a node, as seeds; answers the node they lead to, or the last before a hit."""
+    @contextmanager
+    def sequence(self, root: str) -> Iterator[Callable[[Step], Rig | None]]:
+        """Carry out given steps from a card's power-on. What is answered takes a step; after a hit it does nothing."""
+        at = next(node for node in self.starts if node.rig.root == root)
+        done: list[Step] = []
+        over = False
+
+        def do(step: Step) -> Rig | None:
+            nonlocal at, done, over
+            over = over or self._do(at, done, step, first=False)
+            if over:
+                return None
+            if self._is_new(at):
+                at, done = self._keep(at, done), []
+            return at.rig
+
         with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
-            self._begin(node)
-            done: list[Step] = []
-            at = node
-            for step in steps:
-                if self._do(at, done, step, first=False):
-                    break
-                if self._is_new(at):
-                    at = self._keep(at, done)
-                    done = []
-            return at
+            self._begin(at)
+            yield do
 
     def _burst(self) -> None:
         """From a state seen before, one to four moves."""
         rng, generator = self._rng, self.generator
-        node = self.corpus.pick()
+        # Each kind of card gets its share, however many states it has.
+        node = self.corpora[self.rigs[int(rng.random() * len(self.rigs))]].pick()
         self._begin(node)
         start, done = node, []  # type: tuple[Node, list[Step]]
         for _ in range(1 + int(rng.random() * 4)):
@@ -146,6 +160,7 @@ class Explorer:
         node.restore()
         self._watched[0] = node.rig
         self._state = node.state
+        node.rig.sw = 0
 
     def _do(self, node: Node, done: list[Step], step: Step, *, first: bool) -> bool:
         """Carry out and judge one step; whether it was a hit. What was done is added to `done`."""
@@ -160,11 +175,12 @@ class Explorer:
             hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
-        self.apdus += 1
         entry = rig.entry
         if entry is not None and rig.response:
             pair = entry.index, rig.sw
-            self.pairs[pair] = self.pairs.get(pair, 0) + 1
+            count = self.pairs[pair] = self.pairs.get(pair, 0) + 1
+            if count == 1:
+                self.firsts.append((rig.root, (*node.path(), *done), f"{entry.name} {rig.sw:04X}"))
             if first:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):
@@ -195,7 +211,7 @@ class Explorer:
     def _keep(self, parent: Node, done: list[Step]) -> Node:
         node = Node(parent.rig, self._state, parent, tuple(done))
         parent.fruit += 1
-        self.corpus.add(node)
+        self.corpora[node.rig].add(node)
         roll = self._rng.random()
         if roll * _STABLE_ONE_IN < 1:
             self._check_stable(node)

@@ -13,6 +13,8 @@ from bsim.fuzz.steps import ANSWERS, PLAIN, POWER_CYCLE, PROVES, Step, cut, send
 from bsim.spec import encode
 
 _CHAIN: Final = 0x10
+_MORE, _WRONG_LE = 0x61, 0x6C
+_HABITS: Final = frozenset({_MORE, _WRONG_LE})
 _SLOW_ONE_IN: Final = 8
 _RESULTS: Final = (
     Result.TERMINATED_BY_USER,
@@ -50,8 +52,19 @@ class Generator:
             return [self._plain(self._fetch)]
         if shadow.fetched and roll < 0.6 and "TERMINAL_RESPONSE" in self._uses:
             return [self.answer(rig)]
+        if rig.sw >> 8 in _HABITS and roll < 0.6 and len(rig.raw) >= 4:
+            return [self._habit(rig)]
         entry, channel = self._choose(rig, tried)
         return self.command(rig, entry, channel)
+
+    def _habit(self, rig: Rig) -> Step:
+        """What every T=0 client does: GET RESPONSE after 61xx, the same again with the right Le after 6Cxx."""
+        raw, length = rig.raw, rig.sw & 0xFF
+        if rig.sw >> 8 == _WRONG_LE:
+            return send(raw[:4] + bytes((length,)))
+        get_response = self._grammar.by_name["GET_RESPONSE"].command
+        cla = on_channel(get_response.cla[0], rig.channel)
+        return send(bytes((cla, get_response.ins, 0, 0, length)))
 
     def anything(self, rig: Rig) -> list[Step]:
         """Answer any move: a reset, a power cut, a channel that is not open, a spoiled command."""

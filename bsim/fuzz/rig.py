@@ -35,6 +35,7 @@ class Rig:
         "entry",
         "grammar",
         "kind",
+        "over_t0",
         "prompt",
         "raw",
         "records",
@@ -52,11 +53,12 @@ class Rig:
         "writes",
     )
 
-    def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None, *, over_t0: bool = False) -> None:
+    def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None) -> None:
         self.grammar: Final = grammar
         self.root: Final = root
         self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
-        self.card: Card = T0(self.uicc) if over_t0 else self.uicc
+        self.over_t0: Final = cards.ROOTS[root].over_t0
+        self.card: Card = T0(self.uicc) if self.over_t0 else self.uicc
         self.shadow: Final = Shadow(grammar, self._selected, self.is_pin, cards.OPENING_KEY)
         self._view: Final[Callable[[], Hashable]] = self.uicc.fuzz_view()
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
@@ -140,7 +142,7 @@ class Rig:
 
     def state(self) -> int:
         """Answer a number for the card's state."""
-        return hash((self.root, self._view(), bool(self.shadow.fetched)))
+        return hash((self._view(), bool(self.shadow.fetched), self.over_t0))
 
     def count_tries(self) -> tuple[int, ...]:
         """Answer every PIN's tries, in the order in which the card keeps them."""

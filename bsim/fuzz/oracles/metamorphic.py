@@ -19,7 +19,8 @@ from bsim.fuzz.steps import SEND, Step
 from bsim.sw import SW, SwError
 
 _ORACLE: Final = "metamorphic"
-_HEADER: Final = 4
+FORMS: Final = (" extended", " in a chain")
+"""How the rules of `forms` end."""
 
 
 class Keys:
@@ -61,7 +62,7 @@ class Keys:
 def metamorphic(rig: Rig, keys: Keys) -> Hit | None:
     """Judge what signing, deriving, exporting and restoring answered and did."""
     entry = rig.entry
-    if entry is None or not ended_well(rig.sw) or rig.whole is None or not rig.response:
+    if entry is None or not ended_well(rig.sw) or rig.whole is None or not rig.response or rig.over_t0:
         return None
     judge = _JUDGES.get(entry.name)
     if judge is None:
@@ -133,7 +134,7 @@ def forms(rig: Rig, step: Step, before: Snapshot) -> Hit | None:
 
     The last step of `rig` was this one; the card is left as it was after it.
     """
-    if step[0] != SEND or rig.entry is None or not rig.response or rig.whole is not rig.raw:
+    if step[0] != SEND or rig.entry is None or not rig.response or rig.whole is not rig.raw or rig.over_t0:
         return None
     others = _others(rig)
     answer, state, now, raw, entry = rig.response, rig.state(), rig.snapshot(), rig.raw, rig.entry
