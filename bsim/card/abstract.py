@@ -28,7 +28,18 @@ _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
 class StateView:
     """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed."""
 
-    __slots__ = ("_applets", "_cells", "_changes", "_current", "_how", "_how_kept", "_kept", "_readers", "_seen", "_toolkit")
+    __slots__ = (
+        "_applets",
+        "_cells",
+        "_changes",
+        "_current",
+        "_how",
+        "_how_kept",
+        "_kept",
+        "_readers",
+        "_seen",
+        "_toolkit",
+    )
 
     def __init__(self, toolkit: Toolkit, applets: Sequence[object], memory: Memory, current: _Current) -> None:
         """`current` answers what is selected on each channel, and all sessions."""
@@ -50,6 +61,7 @@ class StateView:
         }
 
     def __call__(self) -> Hashable:
+        """Answer the state the card is in now."""
         current, sessions = self._current()
         basic, slots = current[0], self._slots
         on_channels = {id(one): one for one in current[1:] if isinstance(one, Session)}
@@ -146,9 +158,7 @@ def _is_place(kind: type) -> bool:
 
 def _reader(kind: type, one: object) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads everything an object of a class holds, the first of which is given."""
-    names = [
-        name for name in slots_of(kind) if not _is_its_applets(one, name) and not _works(getattr(one, name, None))
-    ]
+    names = [name for name in slots_of(kind) if not _is_its_applets(one, name) and not _works(getattr(one, name, None))]
     if not names:
         return lambda each: tuple(vars(each).values()) if hasattr(each, "__dict__") else ()
     get = attrgetter(*names) if len(names) > 1 else lambda each: (getattr(each, names[0]),)
@@ -169,6 +179,8 @@ def _works(value: object) -> bool:
 
 def _is_its_applets(one: object, name: str) -> bool:
     """Whether a session's slot holds what its applet holds, and what counts as the applet's."""
-    missing = object()
-    held = isinstance(one, Session) and name != "routes" and getattr(one.applet, name, missing)
-    return held is getattr(one, name, one)
+    if not isinstance(one, Session) or name == "routes":
+        return False
+    missing: Any = object()
+    held = getattr(one.applet, name, missing)
+    return held is not missing and held is getattr(one, name, None)

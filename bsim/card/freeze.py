@@ -1,4 +1,4 @@
-"""A snapshot of a powered card with all that is volatile, to go back to in microseconds. For tools; a card has no such thing.
+"""A snapshot of a powered card with all that is volatile, to go back to in microseconds: for tools, no card has it.
 
 Nothing is listed by hand: every object that the card reaches is taken with all of its slots, so that a session class
 that is new tomorrow is covered. An object whose insides cannot be seen is refused, never passed over.
@@ -21,7 +21,7 @@ from types import (
     ModuleType,
     UnionType,
 )
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bsim.applets.routes import Routes
 from bsim.store import Layout
@@ -46,6 +46,15 @@ _UNCHANGING: Final = (
 _CONTENTS: Final = (dict, list, set, bytearray)
 # Objects of libraries in C, made once and only used: keys of OpenSSL, what cffi calls with. Their modules:
 _OPAQUE: Final = ("cryptography.", "_cffi_backend", "coincurve", "_hashlib", "re", "_ctypes", "typing", "hashlib")
+
+
+Kind: TypeAlias = type[Any]
+T = TypeVar("T")
+
+
+def _per_class(function: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Keep what is answered for each class; `cache` itself does not take a class for something that can be hashed."""
+    return cache(function)
 
 
 class _Way(Enum):
@@ -113,7 +122,11 @@ class Snapshot:
         if way is _Way.ELEMENTS:
             return one  # type: ignore[no-any-return]
         if way is _Way.CONTENTS:
-            return (*self._content(one), *self._slots(one, names), *(vars(one) if hasattr(one, "__dict__") else {}).values())
+            return (
+                *self._content(one),
+                *self._slots(one, names),
+                *(vars(one) if hasattr(one, "__dict__") else {}).values(),
+            )
         if way is _Way.CODE:
             return _behind(one)
         self._buffer(one)
@@ -158,8 +171,8 @@ class Snapshot:
                 self._buffers.append((view, bytes(view)))
 
 
-@cache
-def slots_of(kind: type) -> tuple[str, ...]:
+@_per_class
+def slots_of(kind: Kind) -> tuple[str, ...]:
     """Answer the names of all slots of a class and of those it inherits from."""
     return tuple(
         name
@@ -170,21 +183,27 @@ def slots_of(kind: type) -> tuple[str, ...]:
     )
 
 
-@cache
-def _read(kind: type) -> Callable[[Any], tuple[object, ...]]:
+@_per_class
+def _read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     names = slots_of(kind)
     if len(names) > 1:
         return attrgetter(*names)
     return lambda one: (getattr(one, names[0]),) if names else ()
 
 
-@cache
-def _changes_never(kind: type) -> bool:
+@_per_class
+def _changes_never(kind: Kind) -> bool:
     """Whether nothing behind an object of a class can change: a plain value, or a frozen dataclass made of such."""
     if issubclass(kind, _UNCHANGING):
         return True
     parameters = getattr(kind, "__dataclass_params__", None)
-    return parameters is not None and parameters.frozen and all(map(_plain, get_type_hints(kind).values()))
+    if parameters is None or not parameters.frozen:
+        return False
+    try:
+        hints = get_type_hints(kind)
+    except NameError:  # imported for type checkers only: it is looked into each time
+        return False
+    return all(map(_plain, hints.values()))
 
 
 def _plain(hint: Any) -> bool:
@@ -195,8 +214,8 @@ def _plain(hint: Any) -> bool:
     return hint is ... or (isinstance(hint, type) and _changes_never(hint))
 
 
-@cache
-def _way(kind: type) -> tuple[_Way, tuple[str, ...]]:
+@_per_class
+def _way(kind: Kind) -> tuple[_Way, tuple[str, ...]]:
     """Answer how objects of a class are taken, and their slots; FreezeError where they cannot be seen into."""
     names = slots_of(kind)
     if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType | CellType | partial):

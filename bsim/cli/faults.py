@@ -2,6 +2,7 @@
 
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
+from bsim.fuzz.finding import FindingError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -11,7 +12,7 @@ from bsim.ports import CardLost
 from bsim.store import StoreError
 from bsim.tlv import TlvError
 
-_USAGE = (UsageError, TargetError, TraceError, ReaderError, StoreError, PcscUnavailable)
+_USAGE = (UsageError, FindingError, TargetError, TraceError, ReaderError, StoreError, PcscUnavailable)
 
 
 def explain(fault: Exception) -> tuple[int | None, str]:

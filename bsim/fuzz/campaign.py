@@ -1,7 +1,7 @@
 """One run from start to end in one process: phases, budgets, findings, the folder, the report."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from bsim.fuzz.engine import Explorer, Kind
 from bsim.fuzz.files import Folder, Seed
 from bsim.fuzz.finder import Finder
 from bsim.fuzz.finding import Finding, spec_hash
-from bsim.fuzz.grammar import Entry, grammar
+from bsim.fuzz.grammar import grammar
 from bsim.fuzz.oracles import CHECKS, Judge
 from bsim.fuzz.result import Coverage, Exit, RunReport, coverage
 from bsim.fuzz.rig import Wrap
@@ -29,7 +29,7 @@ class Options:
     checks: frozenset[str] = frozenset(CHECKS)
     roots: Sequence[str] = tuple(cards.ROOTS)
     phases: Sequence[str] = phases.PHASES
-    commands: Sequence[Entry] | None = None
+    commands: Sequence[str] | None = None
     max_time: float | None = None
     max_apdus: int | None = None
     max_failures: int | None = None
@@ -51,6 +51,7 @@ class Progress:
     coverage: Coverage
     stability: float
     findings: int
+    safety: str = ""
 
 
 class Campaign:
@@ -67,7 +68,7 @@ class Campaign:
             kind=options.engine,
             roots=options.roots,
             wrap=options.wrap,
-            commands=options.commands,
+            commands=None if options.commands is None else [self._grammar.by_name[name] for name in options.commands],
         )
         self.finder: Final = Finder(
             self._grammar,
@@ -90,7 +91,8 @@ class Campaign:
         """Go through the phases until a budget is spent; Ctrl-C ends the run, and the report is made all the same."""
         with cards.quick_backups():
             try:
-                self._prepare()
+                self.sow(self._options.seeds)
+                self.prepare()
                 while "explore" in self._options.phases and not self._over():
                     self.step(_SLICE)
                     progress(self.progress())
@@ -120,7 +122,9 @@ class Campaign:
     def report(self) -> RunReport:
         """Answer what the run came to, and write it to the folder."""
         explorer, options = self.explorer, self._options
-        notes = [f"{key} was hit {count} times and could not be repeated" for key, count in self.finder.unverified.items()]
+        notes = [
+            f"{key} was hit {count} times and could not be repeated" for key, count in self.finder.unverified.items()
+        ]
         found = tuple(self.finder.findings.values())
         report = RunReport(
             seed=options.seed,
@@ -145,13 +149,21 @@ class Campaign:
             self._folder.save_report(report)
         return report
 
-    def _prepare(self) -> None:
-        """Seeds, then smoke and boundary."""
-        for seed in self._options.seeds:
+    @property
+    def phases(self) -> Sequence[str]:
+        """The phases that are asked for."""
+        return self._options.phases
+
+    def sow(self, seeds: Iterable[Seed]) -> None:
+        """Run sequences that were worth keeping before, or elsewhere."""
+        for seed in seeds:
             if seed.root in self._options.roots:
                 with self.explorer.sequence(seed.root) as do:
                     for step in seed.steps:
                         do(step)
+
+    def prepare(self) -> None:
+        """Smoke and boundary."""
         for name, phase in (("smoke", phases.smoke), ("boundary", phases.boundary)):
             if name in self._options.phases and self._options.engine is Kind.STATE and not self._over():
                 phase(self.explorer, self._grammar)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from bsim.applets.wallet_session import WalletApplet, WalletRules
+from bsim.applets.wallet_session import WalletRules
 from bsim.card import Uicc
 from bsim.crypto import envelope
 from bsim.crypto import mnemonic as bip39
@@ -79,12 +79,7 @@ def make(name: str, wrap: Callable[[Uicc], None] = lambda _: None) -> tuple[Uicc
     words = None if root.blank else bip39.from_entropy(entropy())
     store = FaultyStore(RamStore())
     personalise(store, personalisation(mnemonic=words, blank=root.blank, bpin=BPIN, iccid=ICCID, state=root.state))
-    card = power_on(store, CounterRng())
-    if root.rules is not None:
-        for applet in card.applets:
-            if isinstance(applet, WalletApplet):
-                applet.rules = root.rules
-        card.reset()
+    card = power_on(store, CounterRng(), root.rules)
     wrap(card)
     store.arm(None)
     return card, store

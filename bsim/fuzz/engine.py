@@ -23,6 +23,7 @@ from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import SEND, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
+_COUNTED: Final = frozenset({0x61, 0x6C, 0x91})  # the second byte is a length
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
@@ -151,7 +152,9 @@ class Explorer:
             if kind is Kind.MODEL:
                 moves = generator.enabled(node.rig) if rng.random() < 0.85 else generator.anything(node.rig)
             else:
-                moves = generate.uniform(generator, node.rig) if kind is Kind.UNIFORM else generate.random_bytes(generator)
+                moves = (
+                    generate.uniform(generator, node.rig) if kind is Kind.UNIFORM else generate.random_bytes(generator)
+                )
             for step in moves:
                 if self._do(node, done, step, first=False):
                     return
@@ -177,10 +180,11 @@ class Explorer:
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
         entry = rig.entry
         if entry is not None and rig.response:
-            pair = entry.index, rig.sw
+            sw = rig.sw & 0xFF00 if rig.sw >> 8 in _COUNTED else rig.sw
+            pair = entry.index, sw
             count = self.pairs[pair] = self.pairs.get(pair, 0) + 1
             if count == 1:
-                self.firsts.append((rig.root, (*node.path(), *done), f"{entry.name} {rig.sw:04X}"))
+                self.firsts.append((rig.root, (*node.path(), *done), f"{entry.name} {sw:04X}"))
             if first:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bsim.fuzz import export
 from bsim.fuzz.finding import SUFFIX, Finding, FindingError, line, parse, read_line
+from bsim.fuzz.grammar import grammar
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.result import RunReport
 from bsim.fuzz.steps import Step, StepError
@@ -30,11 +32,10 @@ class Seed:
         """A name that depends on the content alone."""
         return hashlib.sha256(repr((self.root, self.steps)).encode()).hexdigest()[:12] + SUFFIX
 
-    def text(self, names: Sequence[str] = ()) -> str:
+    def text(self) -> str:
         """Write the file."""
-        symbols = names or ["STEP"] * len(self.steps)
         head = ("# bsim fuzz corpus", f"# card: {self.root}", f"# why: {self.why}")
-        lines = (line(name, step, "") for name, step in zip(symbols, self.steps, strict=True))
+        lines = (line(grammar().name(step[1]), step, "") for step in self.steps)
         return "\n".join((*head, *(one.removesuffix("  ->").rstrip() for one in lines))) + "\n"
 
 
@@ -45,12 +46,17 @@ class Folder:
         self.path: Final = path
 
     def save_finding(self, finding: Finding) -> Path:
-        """Write a finding; answers its file."""
+        """Write a finding, and a test that fails while it stands; answers the finding's file."""
+        self._write(self.path / FINDINGS / f"test_{finding.id.lower()}.py", export.pytest(finding))
         return self._write(self.path / FINDINGS / f"{finding.id}{SUFFIX}", finding.text())
 
-    def save_seed(self, seed: Seed, names: Sequence[str] = ()) -> Path:
+    def save_seed(self, seed: Seed) -> Path:
         """Write an entry of the corpus; answers its file."""
-        return self._write(self.path / CORPUS / seed.name, seed.text(names))
+        return self.save_to(self.path / CORPUS, seed)
+
+    def save_to(self, folder: Path, seed: Seed) -> Path:
+        """Write an entry of a corpus into a folder of its own."""
+        return self._write(folder / seed.name, seed.text())
 
     def save_report(self, report: RunReport) -> Path:
         """Write the report; answers its file."""
@@ -72,7 +78,8 @@ class Folder:
                 hit, _ = replayer.run(finding.root, finding.steps, finding.key)
                 still = hit is not None and hit.key == finding.key
                 if not still and not keep:
-                    (self.path / FINDINGS / f"{finding.id}{SUFFIX}").unlink(missing_ok=True)
+                    for name in (f"{finding.id}{SUFFIX}", f"test_{finding.id.lower()}.py"):
+                        (self.path / FINDINGS / name).unlink(missing_ok=True)
                 told.append((finding, "still" if still else "fixed"))
         return told
 

@@ -101,7 +101,7 @@ class Finding:
 def line(name: str, step: Step, answered: str) -> str:
     """Write one step for people: the command's name, its bytes, and what it was answered."""
     if step == moves.POWER_CYCLE:
-        return name
+        return moves.text(step)
     return f"{name:<22} {moves.text(step)}{_ARROW}{answered}".rstrip()
 
 

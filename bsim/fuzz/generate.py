@@ -127,7 +127,9 @@ class Generator:
         cla = command.cla if len(command.cla) == 1 else (command.cla[int(rng.random() * len(command.cla))],)
         head = bytes((on_channel(cla[0], channel), command.ins, *values.parameters(rng, entry)))
         if command.data:
-            data = b"".join([values.legal(rng, self.pool, *both) for both in zip(command.data, entry.domains, strict=True)])
+            data = b"".join(
+                [values.legal(rng, self.pool, *both) for both in zip(command.data, entry.domains, strict=True)]
+            )
             if len(data) > 255:
                 return head + b"\0" + len(data).to_bytes(2, "big") + data
             tail = b"" if not command.response or rng.random() < 0.7 else b"\0"
@@ -192,5 +194,3 @@ def random_bytes(generator: Generator) -> list[Step]:
     data = rng.randbytes(int(rng.random() * 40))
     head = bytes((entry.command.cla[0], entry.command.ins, entry.command.p1.legal[0], entry.command.p2.legal[0]))
     return [send(head + (bytes((len(data),)) + data if data else b""))]
-
-

@@ -120,6 +120,11 @@ class Grammar:
         self._found[key] = entry
         return entry
 
+    def name(self, raw: bytes) -> str:
+        """Name the command that bytes are most likely meant for; ? for none."""
+        found = (self.find(applet, raw) for applet in self._tables)
+        return next((entry.name for entry in found if entry is not None), "?")
+
     def common(self, sw: int) -> bool:
         """Whether any command may be answered so."""
         known = self._common.get(sw)

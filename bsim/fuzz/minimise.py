@@ -1,4 +1,4 @@
-"""Makes a reproducer small: fewer steps first (ddmin), then plainer ones. The goal is the same finding, not the same bytes."""
+"""Makes a reproducer small: fewer steps (ddmin), then plainer ones. The goal is the same finding, not the bytes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace

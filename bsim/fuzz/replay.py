@@ -44,7 +44,7 @@ class Replayer:
         self._starts.clear()
 
     def run(self, root: str, steps: Sequence[Step], key: str = "") -> tuple[Hit | None, int]:
-        """Run a sequence until something is hit: what, and after how many steps. `key` asks for special care with it."""
+        """Run a sequence until something is hit: what, and after how many steps. `key` is what is looked for."""
         self.replays += 1
         start = self._start(root)
         start.restore()

@@ -14,7 +14,7 @@ from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
 from bsim.fuzz.shadow import Shadow
 from bsim.fuzz.steps import RESET, SEND, Step, cut_of
-from bsim.lab.powercut import FaultyStore, PowerCut
+from bsim.lab.powercut import PowerCut
 from bsim.ports import Card
 
 Wrap = Callable[[Uicc], None]
@@ -64,7 +64,8 @@ class Rig:
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
         self.busy = False
         self.steps = 0
-        self.kind, self.raw, self.whole, self.response, self.sw = SEND, _NOTHING, b"", _NOTHING, 0
+        self.kind, self.raw, self.response, self.sw = SEND, _NOTHING, _NOTHING, 0
+        self.whole: bytes | None = None
         self.entry: Entry | None = None
         self.channel = 0
         self.data = _NOTHING
@@ -102,12 +103,10 @@ class Rig:
             self.entry = entry = self.grammar.find(shadow.selected.get(channel, ""), raw)
             self.whole = raw if not shadow.chains and not raw[0] & 0x10 else shadow.whole(raw, channel)
         else:
-            self.channel, self.entry, self.whole = channel, entry, _ = 0, None, raw
+            channel, entry = 0, None
+            self.channel, self.entry, self.whole = channel, entry, raw
         self.busy = True
-        if kind == SEND:
-            response = self.card.transmit(raw)
-        else:
-            response = self._with_cut(kind, raw)
+        response = self.card.transmit(raw) if kind == SEND else self._with_cut(kind, raw)
         self.busy = False
         self.response = response
         self.writes = self.store.changes  # type: ignore[assignment]

@@ -85,7 +85,7 @@ class Shadow:
         return mac.finalize()
 
     def whole(self, raw: bytes, channel: int) -> bytes | None:
-        """Answer the command that is carried out with this one: the end of a chain with all its data; None inside one."""
+        """Answer the command that is carried out with this one: a chain's end with all its data; None inside one."""
         cla = raw[0]
         chaining = CLAS[cla].chaining
         begun = self.chains.get(channel)
@@ -200,4 +200,3 @@ _NOTES: Final[dict[str, Callable[[Shadow, bytes, int, bytes], None]]] = {
     "TERMINAL_RESPONSE": Shadow._answered,
     "GET_CHALLENGE": Shadow._challenge,
 }
-

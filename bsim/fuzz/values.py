@@ -14,7 +14,7 @@ from bsim.spec import Field, Kind
 from bsim.spec.domains import Domain
 
 _KEPT: Final = 8
-_DIGESTS: Final = tuple(bytes((number,)) * 32 for number in (1, 2, 0x7F, 0x80, 0xFF)) + (bytes(range(32)),)
+_DIGESTS: Final = (*(bytes((number,)) * 32 for number in (1, 2, 0x7F, 0x80, 0xFF)), bytes(range(32)))
 
 
 class Pool:

@@ -15,7 +15,7 @@ LIMIT: Final = 2.0
 
 
 class Hang(BaseException):
-    """Raised inside a command that does not end. No `Exception`: the card must not catch it. `where` is the function."""
+    """Raised inside a command that does not end, in the function `where`; no `Exception`, which a card catches."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)

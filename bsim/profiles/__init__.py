@@ -153,14 +153,14 @@ def stored_profile(store: Store) -> Profile:
         raise StoreError("this store holds no card of a kind known here") from fault
 
 
-def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
-    """Build the card that a store holds; StoreError if it holds none."""
+def power_on(store: Store, rng: Rng = secrets.token_bytes, rules: WalletRules | None = None) -> Uicc:
+    """Build the card that a store holds, with its profile's rules or others; StoreError if it holds none."""
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
     cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, profile.rules)
+    wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, rules or profile.rules)
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
 

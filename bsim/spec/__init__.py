@@ -35,6 +35,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "encode",
+    "folder",
     "load",
     "spec",
     "sw_matches",

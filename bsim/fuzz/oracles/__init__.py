@@ -1,6 +1,6 @@
 """What must never happen, each by a name that `--checks` takes, with how bad it is and its CWE."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,7 @@ class Judge:
         self.checks: Final = frozenset(checks)
         self.log: Final = CrashLog()
         secrets, keys, log = Secrets(), Keys(), self.log
-        judges = {
+        judges: dict[str, Callable[[Rig], Hit | None]] = {
             "crash": lambda rig: crash(rig, log),
             "secret-leak": lambda rig: secret_leak(rig, secrets, log),
             "access-control": access_control,
@@ -65,6 +65,7 @@ class Judge:
         self._asked: Final = [judge for name, judge in judges.items() if name in self.checks]
 
     def __call__(self, rig: Rig) -> Hit | None:
+        """Judge the last step."""
         for ask in self._asked:
             hit = ask(rig)
             if hit is not None:

@@ -34,5 +34,7 @@ def _life_cycle(rig: Rig, entry: Entry) -> Hit | None:
         if name in states and entry.name in states[name].refuses:
             pattern = states[name].refuses[entry.name]
             if not sw_matches(pattern, rig.sw):
-                return Hit(_ORACLE, f"life cycle {name}", f"{entry.name} answered {rig.sw:04X} on a card that is {name}")
+                return Hit(
+                    _ORACLE, f"life cycle {name}", f"{entry.name} answered {rig.sw:04X} on a card that is {name}"
+                )
     return None

@@ -1,4 +1,4 @@
-"""Whether what survives power loss changes all at once, only by commands that may, and never by one that was refused."""
+"""Whether what survives power loss changes all at once, by commands that may, and never by one that was refused."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -32,7 +32,7 @@ def sw_conformance(rig: Rig) -> Hit | None:
     return None
 
 
-def response_schema(rig: Rig) -> Hit | None:
+def response_schema(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     """Data that are not as declared, data with a refusal, or more than Le asked for."""
     data, entry, sw = rig.data, rig.entry, rig.sw
     if len(rig.response) == 1:
@@ -64,7 +64,7 @@ def _le(raw: bytes) -> int | None:
     size = len(raw)
     if size == 5:
         return raw[4] or 256
-    if size > 6 and raw[4] and size == 5 + raw[4]:
+    if size > 6 and size == 5 + raw[4]:
         return None
     try:
         return body(raw)[2]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Something that must not be: the oracle, its rule (with the oracle the root cause's name), and words for people."""
+    """Something that must not be: the oracle, its rule (together the root cause's name), and words for people."""
 
     oracle: str
     rule: str

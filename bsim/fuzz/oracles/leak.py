@@ -1,6 +1,6 @@
 """Whether a secret of the card is in what it answers or logs. The cards' secrets are canaries: a hit is no chance.
 
-What is secret is told by the code itself: fields of a persistent state that `repr` does not show, keys derived from them.
+What is secret is told by the code itself: what `repr` does not show of a persistent state, and keys derived from it.
 """
 
 from collections.abc import Iterator

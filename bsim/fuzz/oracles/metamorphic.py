@@ -1,9 +1,8 @@
-"""Whether answers agree with each other and with the standards: signatures, keys, segments, and forms of one command."""
+"""Whether answers agree with each other and with the standards: signatures, keys, segments, forms of one command."""
 
 from dataclasses import replace
 from typing import Final
 
-from bsim import tlv
 from bsim.apdu import CommandApdu, body
 from bsim.applets.wallet import public_key_tlv
 from bsim.applets.wallet_state import WalletState
@@ -72,15 +71,19 @@ def metamorphic(rig: Rig, keys: Keys) -> Hit | None:
     return judge(rig, keys, before, after) if before is not None and after is not None else None
 
 
-def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:
-    raw = rig.whole or b""
+def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:  # noqa: PLR0911
+    raw = rig.whole
+    if raw is None:
+        return None
     try:
         start, end, _ = body(raw)
     except SwError:
         return None
     number, digest = raw[start + 4], raw[start + 5 : end]
     if not 1 <= number <= len(before.slots):
-        return Hit(_ORACLE, "a slot that is empty signs", f"SIGN answered {rig.sw:04X} for slot {number}, which is empty")
+        return Hit(
+            _ORACLE, "a slot that is empty signs", f"SIGN answered {rig.sw:04X} for slot {number}, which is empty"
+        )
     slot = before.slots[number - 1]
     secret = keys.secret(before, number)
     if rig.data == keys.signature(secret, digest, slot.algorithm):

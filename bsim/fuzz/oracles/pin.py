@@ -16,7 +16,7 @@ def pin_counter(rig: Rig) -> Hit | None:
     """Compare all tries before and after a step; judge what was typed into the dialogue that asks for the BPIN."""
     before, after = rig.tries, rig.count_tries()
     if rig.entry is not None and rig.entry.name == "TERMINAL_RESPONSE" and rig.response:
-        hit = _typed(rig, before, after)
+        hit = _typed(rig)
         if hit is not None:
             return hit
     if before == after or len(before) != len(after):
@@ -40,7 +40,7 @@ def _steps(rig: Rig, name: str, before: tuple[int, ...], after: tuple[int, ...])
     return None
 
 
-def _typed(rig: Rig, before: tuple[int, ...], after: tuple[int, ...]) -> Hit | None:
+def _typed(rig: Rig) -> Hit | None:
     """What a terminal response did to the BPIN's tries, the first of the card's counters that changed."""
     if rig.sw >> 8 not in {0x90, 0x91} or _ENTER not in rig.prompt or rig.whole is None:
         return None
