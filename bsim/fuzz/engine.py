@@ -83,6 +83,7 @@ class Explorer:
         self.on_hit: Callable[[Candidate], None] = lambda _: None
         self._watched: list[Rig] = [self.rigs[0]]
         self._state = 0
+        self._hung: frozenset[int] = frozenset()
         for node in self.starts:
             self.states.add(node.state)
             self.corpora[node.rig].add(node)
@@ -176,6 +177,9 @@ class Explorer:
             hit = self._judge(rig)
         except Hang as hang:
             hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
+            if rig.entry is not None:  # once is enough: each time costs what ten thousand other commands do
+                self._hung |= {rig.entry.index}
+                self.generator.off |= self._hung
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
         entry = rig.entry
@@ -244,10 +248,10 @@ class Explorer:
         """Switch off a few commands for a while: some states are reached only where others are not sent."""
         rng = self._rng
         if rng.random() < 0.5:
-            self.generator.off = frozenset()
+            self.generator.off = self._hung
             return
         indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
-        self.generator.off = frozenset(index for index in indexes if rng.random() < 0.25)
+        self.generator.off = self._hung | {index for index in indexes if rng.random() < 0.25}
 
 
 _ALWAYS: Final = frozenset({"SELECT", "TERMINAL_PROFILE"})

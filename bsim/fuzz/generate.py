@@ -169,7 +169,7 @@ class Generator:
 
     def _any(self) -> Entry:
         entry = self.commands[int(self.rng.random() * len(self.commands))]
-        if entry.slow and self.rng.random() * _SLOW_ONE_IN > 1:
+        if entry.index in self.off or (entry.slow and self.rng.random() * _SLOW_ONE_IN > 1):
             return self.commands[int(self.rng.random() * len(self.commands))]
         return entry
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from bsim.apdu import CLAS, CommandApdu
+from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.grammar import Entry, on_channel
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.steps import PLAIN, SEND, Step
@@ -13,7 +14,7 @@ from bsim.sw import SwError
 
 MOST: Final = 600
 """Replays that one minimisation may take."""
-_HANGING: Final = 24  # replays of something that hangs: each costs its whole patience
+_HANGING: Final = 12  # replays of something that hangs: each costs its whole patience
 _PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
 
 
@@ -65,14 +66,17 @@ class Minimiser:
             size = max(size // 2, 1)
 
     def _plainer_card(self) -> None:
-        """The same steps on a plainer kind of card."""
-        for root in _PLAINEST:
-            if root == self.root:
-                return
-            if self._hits(root, self.steps) is not None:
-                self.root = root
-                self._ddmin()
-                return
+        """The same steps on another kind of card, where fewer of them may do; the plainest card of equals."""
+        best = self.root, self.steps
+        for root in (*_PLAINEST, *(root for root in ROOTS if root not in _PLAINEST)):
+            if root == self.root or self._hits(root, best[1]) is None:
+                continue
+            small = Minimiser(self._replayer, root, best[1], self._key, self._left)
+            small._ddmin()
+            self._left = small._left
+            if len(small.steps) < len(best[1]) or _plain(root) < _plain(best[0]):
+                best = root, small.steps
+        self.root, self.steps = best
 
     def _one_channel(self) -> None:
         """Everything on the basic channel, without the commands that open others."""
@@ -99,6 +103,11 @@ class Minimiser:
         grammar = self._replayer.grammar
         applets = ("", *grammar.spec.applets)
         return next((entry for name in applets if (entry := grammar.find(name, raw)) is not None), None)
+
+
+def _plain(root: str) -> int:
+    """How plain a kind of card is: the less, the plainer."""
+    return _PLAINEST.index(root) if root in _PLAINEST else len(_PLAINEST)
 
 
 Change = Callable[[Entry | None, Step], Iterator[Step]]

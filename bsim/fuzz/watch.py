@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Protocol
 
-LIMIT: Final = 2.0
+LIMIT: Final = 1.0
 """Seconds of processor time after which a command hangs; the slowest of an honest card takes a hundredth."""
 
 
