@@ -230,12 +230,12 @@ FAULTS: Final = {
         Fault("high-s", "s in the upper half", "metamorphic", (6,), lambda: _instead_of(wallet.sign, _high_s)),
         Fault("nonce", "the same nonce for every digest", "metamorphic", (6,), lambda: _instead_of(wallet.sign, _same_nonce)),
         Fault("tear", "RESTORE SEED writes in two steps", "atomicity", (2,), lambda: _instead_of(wallet.restore_seed, _in_two)),
-        Fault("slot-reuse", "DERIVE KEY fills slot 2 again", "metamorphic", (3,), lambda: _instead_of(wallet.derive_key, _slot_again)),
+        Fault("slot-reuse", "DERIVE KEY fills slot 2 again", "metamorphic", (2,), lambda: _instead_of(wallet.derive_key, _slot_again)),
         Fault("length", "GET CHALLENGE answers a byte too many", "response-schema", (2,), lambda: _instead_of(wallet.get_challenge, _long_challenge)),
         Fault("tries-back", "UPDATE BPIN gives all tries back", "pin-counter", (2,), lambda: _instead_of(wallet.update_bpin, _gives_back)),
         Fault("reset", "a dialogue survives the reset", "access-control", (5,), lambda: _attribute(Toolkit, "reset", _keeps_asking)),
         Fault("chain", "a chain goes on after another command", "sw-conformance", (4,), lambda: _attribute(_Chain, "_break_off", _goes_on)),
-        Fault("terminated", "a terminated card goes on", "access-control", (2,), lambda: _attribute(WalletApplet, "routes", property(lambda self: self._in_use))),
+        Fault("terminated", "a terminated card goes on", "access-control", (2, 3), lambda: _attribute(WalletApplet, "routes", property(lambda self: self._in_use))),
         Fault("crash", "EXPORT SEED fails once the BPIN is verified", "crash", (6,), lambda: _instead_of(wallet.export_seed, _crashes_verified)),
     )
 }

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from bsim.apdu import CLAS
 from bsim.applets.proactive import CommandType, Result, TerminalResponse
 from bsim.fuzz import cards, values
 from bsim.fuzz.grammar import CARD, Entry, Grammar, on_channel
@@ -127,8 +128,12 @@ class Generator:
         cla = command.cla if len(command.cla) == 1 else (command.cla[int(rng.random() * len(command.cla))],)
         head = bytes((on_channel(cla[0], channel), command.ins, *values.parameters(rng, entry)))
         if command.data:
+            known = self.pool.together(rng, entry)
             data = b"".join(
-                [values.legal(rng, self.pool, *both) for both in zip(command.data, entry.domains, strict=True)]
+                [
+                    values.legal(rng, self.pool, field, domain, known.get(field.name))
+                    for field, domain in zip(command.data, entry.domains, strict=True)
+                ]
             )
             if len(data) > 255:
                 return head + b"\0" + len(data).to_bytes(2, "big") + data
@@ -147,9 +152,11 @@ class Generator:
         rest = data[at:]
         if rng.random() < 0.15:
             return [send(first)]
-        if len(rest) > 255:
-            return [send(first), send(raw[:4] + b"\0" + len(rest).to_bytes(2, "big") + rest)]
-        return [send(first), send(raw[:4] + bytes((len(rest),)) + rest)]
+        lc = b"\0" + len(rest).to_bytes(2, "big") if len(rest) > 255 else bytes((len(rest),))
+        last = send(raw[:4] + lc + rest)
+        if rng.random() < 0.2:  # something else in between ends a chain
+            return [send(first), send(self._made(self._any(), CLAS[raw[0]].channel)), last]
+        return [send(first), last]
 
     def _choose(self, rig: Rig, tried: int) -> tuple[Entry, int]:
         """A command of what is selected on some open channel; one that was not tried from here, if there is one."""

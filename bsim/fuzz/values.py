@@ -27,6 +27,7 @@ class Pool:
             "key2": [b"Passw0rd"],
             "digest": list(_DIGESTS),
         }
+        self._records: list[dict[str, bytes]] = []
 
     def learn(self, rig: Rig) -> None:
         """Take note of a command that ended well, and of its answer."""
@@ -34,14 +35,29 @@ class Pool:
         if entry is None:
             return
         command = entry.command
+        record: dict[str, bytes] = {}
         if rig.data and len(command.response) == 1:
-            self._keep(command.response[0].name, rig.data)
+            record[command.response[0].name] = rig.data
         if command.data and not entry.tlv and len(raw) > 5 and raw[4]:
-            at = 5
+            at, end = 5, 5 + raw[4]
             for field in command.data:
-                size = field.maximum if field.minimum == field.maximum else len(raw) - at
-                self._keep(field.name, raw[at : at + size])
+                size = field.maximum if field.minimum == field.maximum else end - at
+                record[field.name] = raw[at : at + size]
                 at += size
+        for name, value in record.items():
+            self._keep(name, value)
+        if rig.data and len(record) > 1:
+            if len(self._records) >= _KEPT:
+                del self._records[0]
+            self._records.append(record)
+
+    def together(self, rng: random.Random, entry: Entry) -> dict[str, bytes]:
+        """Answer values that belong together, as they were in one command and its answer; nothing if there are none."""
+        fields = entry.command.data
+        if len(fields) < 2 or rng.random() < 0.4:
+            return {}
+        found = [one for one in self._records if all(field.name in one for field in fields)]
+        return found[int(rng.random() * len(found))] if found else {}
 
     def value(self, rng: random.Random, field: Field) -> bytes | None:
         """Answer a known value that fits a field; None if there is none."""
@@ -60,9 +76,9 @@ class Pool:
             known.append(value)
 
 
-def legal(rng: random.Random, pool: Pool, field: Field, domain: Domain) -> bytes:
-    """Answer a legal value of a field, tag and length included."""
-    value = pool.value(rng, field) if rng.random() < 0.7 else None
+def legal(rng: random.Random, pool: Pool, field: Field, domain: Domain, known: bytes | None = None) -> bytes:
+    """Answer a legal value of a field, tag and length included; `known` is taken if there is one."""
+    value = known if known is not None else pool.value(rng, field) if rng.random() < 0.7 else None
     if value is None:
         choice = rng.random()
         among = domain.boundary if choice < 0.3 else domain.legal
