@@ -6,18 +6,19 @@ A fault is a context manager that replaces a function's code, or a method; outsi
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hmac import compare_digest
 from types import FunctionType
 from typing import Any, Final
 
 from bsim.applets import bpin, wallet
-from bsim.applets.bpin import compare_digest
 from bsim.applets.routes import _Chain
 from bsim.applets.session import Response, Session
 from bsim.applets.toolkit import Toolkit
-from bsim.applets.wallet import SEGMENT, Algorithm, Part, public_key_tlv, seeded
+from bsim.applets.wallet import SEGMENT, Part, public_key_tlv, seeded
 from bsim.applets.wallet_session import WalletApplet, WalletSession
 from bsim.applets.wallet_state import MAX_TRIES, Slot
 from bsim.crypto import envelope, mnemonic
+from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.ecdsa import ORDER
 from bsim.crypto.verify import encode_der, parse_der
 from bsim.sw import SW, SwError
@@ -221,21 +222,107 @@ FAULTS: Final = {
             (5,),
             lambda: _instead_of(bpin.try_bpin, _compares_first),
         ),
-        Fault("no-right", "SIGN and EXPORT SEED ask for no BPIN", "access-control", (2, 3), lambda: _instead_of(wallet.bpin, _no_right)),
-        Fault("channels", "verified on one channel is verified on all", "access-control", (8,), lambda: _instead_of(wallet.bpin, _any_channel)),
-        Fault("undeclared-sw", "EXPORT PUBKEYS answers 6A83", "sw-conformance", (2,), lambda: _instead_of(wallet.export_pubkeys, _undeclared)),
-        Fault("segment", "a byte is lost between segments", "metamorphic", (3,), lambda: _instead_of(wallet.export_pubkeys, _one_off)),
-        Fault("hang", "EXPORT PUBKEYS never ends", "hang", (2,), lambda: _instead_of(wallet.export_pubkeys, _never_ends)),
-        Fault("key-in-error", "SIGN answers seed bytes with 6A80", "secret-leak", (6,), lambda: _instead_of(wallet.sign, _key_in_error)),
+        Fault(
+            "no-right",
+            "SIGN and EXPORT SEED ask for no BPIN",
+            "access-control",
+            (2, 3),
+            lambda: _instead_of(wallet.bpin, _no_right),
+        ),
+        Fault(
+            "channels",
+            "verified on one channel is verified on all",
+            "access-control",
+            (8,),
+            lambda: _instead_of(wallet.bpin, _any_channel),
+        ),
+        Fault(
+            "undeclared-sw",
+            "EXPORT PUBKEYS answers 6A83",
+            "sw-conformance",
+            (2,),
+            lambda: _instead_of(wallet.export_pubkeys, _undeclared),
+        ),
+        Fault(
+            "segment",
+            "a byte is lost between segments",
+            "metamorphic",
+            (3,),
+            lambda: _instead_of(wallet.export_pubkeys, _one_off),
+        ),
+        Fault(
+            "hang", "EXPORT PUBKEYS never ends", "hang", (2,), lambda: _instead_of(wallet.export_pubkeys, _never_ends)
+        ),
+        Fault(
+            "key-in-error",
+            "SIGN answers seed bytes with 6A80",
+            "secret-leak",
+            (6,),
+            lambda: _instead_of(wallet.sign, _key_in_error),
+        ),
         Fault("high-s", "s in the upper half", "metamorphic", (6,), lambda: _instead_of(wallet.sign, _high_s)),
-        Fault("nonce", "the same nonce for every digest", "metamorphic", (6,), lambda: _instead_of(wallet.sign, _same_nonce)),
-        Fault("tear", "RESTORE SEED writes in two steps", "atomicity", (2,), lambda: _instead_of(wallet.restore_seed, _in_two)),
-        Fault("slot-reuse", "DERIVE KEY fills slot 2 again", "metamorphic", (2,), lambda: _instead_of(wallet.derive_key, _slot_again)),
-        Fault("length", "GET CHALLENGE answers a byte too many", "response-schema", (2,), lambda: _instead_of(wallet.get_challenge, _long_challenge)),
-        Fault("tries-back", "UPDATE BPIN gives all tries back", "pin-counter", (2,), lambda: _instead_of(wallet.update_bpin, _gives_back)),
-        Fault("reset", "a dialogue survives the reset", "access-control", (5,), lambda: _attribute(Toolkit, "reset", _keeps_asking)),
-        Fault("chain", "a chain goes on after another command", "sw-conformance", (4,), lambda: _attribute(_Chain, "_break_off", _goes_on)),
-        Fault("terminated", "a terminated card goes on", "access-control", (2, 3), lambda: _attribute(WalletApplet, "routes", property(lambda self: self._in_use))),
-        Fault("crash", "EXPORT SEED fails once the BPIN is verified", "crash", (6,), lambda: _instead_of(wallet.export_seed, _crashes_verified)),
+        Fault(
+            "nonce",
+            "the same nonce for every digest",
+            "metamorphic",
+            (6,),
+            lambda: _instead_of(wallet.sign, _same_nonce),
+        ),
+        Fault(
+            "tear",
+            "RESTORE SEED writes in two steps",
+            "atomicity",
+            (2,),
+            lambda: _instead_of(wallet.restore_seed, _in_two),
+        ),
+        Fault(
+            "slot-reuse",
+            "DERIVE KEY fills slot 2 again",
+            "metamorphic",
+            (2,),
+            lambda: _instead_of(wallet.derive_key, _slot_again),
+        ),
+        Fault(
+            "length",
+            "GET CHALLENGE answers a byte too many",
+            "response-schema",
+            (2,),
+            lambda: _instead_of(wallet.get_challenge, _long_challenge),
+        ),
+        Fault(
+            "tries-back",
+            "UPDATE BPIN gives all tries back",
+            "pin-counter",
+            (2,),
+            lambda: _instead_of(wallet.update_bpin, _gives_back),
+        ),
+        Fault(
+            "reset",
+            "a dialogue survives the reset",
+            "access-control",
+            (5,),
+            lambda: _attribute(Toolkit, "reset", _keeps_asking),
+        ),
+        Fault(
+            "chain",
+            "a chain goes on after another command",
+            "sw-conformance",
+            (4,),
+            lambda: _attribute(_Chain, "_break_off", _goes_on),
+        ),
+        Fault(
+            "terminated",
+            "a terminated card goes on",
+            "access-control",
+            (2, 3),
+            lambda: _attribute(WalletApplet, "routes", property(lambda self: self._in_use)),
+        ),
+        Fault(
+            "crash",
+            "EXPORT SEED fails once the BPIN is verified",
+            "crash",
+            (6,),
+            lambda: _instead_of(wallet.export_seed, _crashes_verified),
+        ),
     )
 }

@@ -21,9 +21,21 @@ _PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
 class Minimiser:
     """Minimises one finding: `root` and `steps` are the smallest that still lead to `key`."""
 
-    def __init__(self, replayer: Replayer, root: str, steps: Sequence[Step], key: str, most: int = MOST) -> None:
+    def __init__(
+        self,
+        replayer: Replayer,
+        root: str,
+        steps: Sequence[Step],
+        key: str,
+        most: int = MOST,
+        *,
+        roots: Sequence[str] | None = None,
+    ) -> None:
+        """`roots` are other kinds of cards to try it on (default: all)."""
         self._replayer: Final = replayer
         self._key: Final = key
+        others = (*_PLAINEST, *(one for one in ROOTS if one not in _PLAINEST))
+        self._roots: Final = others if roots is None else roots
         self.root = root
         self.steps = list(steps)
         self._left = min(most, _HANGING) if key.startswith("hang/") else most
@@ -68,7 +80,7 @@ class Minimiser:
     def _plainer_card(self) -> None:
         """The same steps on another kind of card, where fewer of them may do; the plainest card of equals."""
         best = self.root, self.steps
-        for root in (*_PLAINEST, *(root for root in ROOTS if root not in _PLAINEST)):
+        for root in self._roots:
             if root == self.root or self._hits(root, best[1]) is None:
                 continue
             small = Minimiser(self._replayer, root, best[1], self._key, self._left)

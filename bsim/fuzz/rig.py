@@ -3,7 +3,7 @@
 One object a card, its attributes overwritten by each step: nothing is allocated that the step itself does not need.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ class Rig:
     __slots__ = (
         "_known_tries",
         "_view",
+        "asks_le",
         "busy",
         "card",
         "channel",
@@ -54,14 +55,18 @@ class Rig:
     )
 
     def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None) -> None:
-        self.grammar: Final = grammar
-        self.root: Final = root
         self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
-        self.over_t0: Final = cards.ROOTS[root].over_t0
-        self.card: Card = T0(self.uicc) if self.over_t0 else self.uicc
-        self.shadow: Final = Shadow(grammar, self._selected, self.is_pin, cards.OPENING_KEY)
-        self._view: Final[Callable[[], Hashable]] = self.uicc.fuzz_view()
+        self.over_t0 = cards.ROOTS[root].over_t0
+        shadow = Shadow(grammar, self._selected, self.is_pin, cards.OPENING_KEY)
+        self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
+        self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
+        self.records = self.store.read()
+
+    def attach(self, grammar: Grammar, root: str, card: Card, shadow: Shadow) -> None:
+        """Take a card that was just powered on."""
+        self.grammar, self.root, self.card, self.shadow = grammar, root, card, shadow
+        self.asks_le = True  # what a reader's own T=0 does with Le is not the card's
         self.busy = False
         self.steps = 0
         self.kind, self.raw, self.response, self.sw = SEND, _NOTHING, _NOTHING, 0
@@ -70,11 +75,10 @@ class Rig:
         self.channel = 0
         self.data = _NOTHING
         self.prompt = ""
-        self.writes: list[dict[str, bytes | None]] = []
+        self.writes: list[Mapping[str, bytes | None]] = []
         self.states: Sequence[object] = ()
         self.tries: tuple[int, ...] = ()
         self.rights: frozenset[tuple[int, str]] = frozenset()
-        self.records = self.store.read()
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
@@ -86,16 +90,22 @@ class Rig:
         if self.store.changes:
             self.store.arm(None)
         if kind == RESET:
-            self.raw = self.response = self.data = _NOTHING
-            self.sw, self.entry, self.whole = 0, None, None
-            self.busy = True
-            self.card.reset()
-            self.busy = False
-            self.shadow.reset()
+            self.reset_card()
         else:
-            self._send(kind, self.shadow.resolve(raw, link) if link else raw)
+            self.send(kind, self.shadow.resolve(raw, link) if link else raw)
+        self.writes = self.store.changes
 
-    def _send(self, kind: int, raw: bytes) -> None:
+    def reset_card(self) -> None:
+        """Power-cycle the card."""
+        self.raw = self.response = self.data = _NOTHING
+        self.sw, self.entry, self.whole = 0, None, None
+        self.busy = True
+        self.card.reset()
+        self.busy = False
+        self.shadow.reset()
+
+    def send(self, kind: int, raw: bytes) -> None:
+        """Send one command, and follow the conversation."""
         shadow = self.shadow
         self.raw = raw
         if len(raw) >= 4:
@@ -109,7 +119,6 @@ class Rig:
         response = self.card.transmit(raw) if kind == SEND else self._with_cut(kind, raw)
         self.busy = False
         self.response = response
-        self.writes = self.store.changes  # type: ignore[assignment]
         if response:
             self.sw = response[-2] << 8 | response[-1]
             self.data = response[:-2]

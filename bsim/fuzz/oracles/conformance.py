@@ -49,7 +49,7 @@ def response_schema(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     if not entry.least <= len(data) <= entry.most:
         wanted = f"{entry.least} to {entry.most}"
         return Hit("response-schema", f"{name} length", f"{name} answered {len(data)} bytes, not {wanted}")
-    wanted_most = _le(rig.raw)
+    wanted_most = _le(rig.raw) if rig.asks_le else None
     if wanted_most is not None and len(data) > wanted_most:
         return Hit("response-schema", f"{name} Le", f"{name} answered {len(data)} bytes where Le was {wanted_most}")
     if entry.command.response[0].kind is Kind.TLV or entry.command.response[0].name == "template":
