@@ -36,9 +36,11 @@ def add(parts: Parts) -> None:
     """Declare both."""
     run = part(parts, "run", "bounded, for CI: every command, every bound, then explore", _RUN, execute)
     add_run_options(run)
+    add_reader_options(run)
     run.set_defaults(resume=False)
     campaign = part(parts, "campaign", "until --max-time or Ctrl-C, to be gone on with", _CAMPAIGN, execute)
     add_run_options(campaign)
+    add_reader_options(campaign)
     campaign.set_defaults(resume=True)
 
 
@@ -64,6 +66,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
 
 
+def add_reader_options(parser: argparse.ArgumentParser) -> None:
+    """What is done to a card in a reader, and what is not."""
+    from bsim.cli.common import add_reader
+
+    parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
+    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
+    parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
+    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
+    parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
+    parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
+    parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
+    parser.add_argument("--ledger", metavar="DIR", type=Path, help="where cards' accounts are kept over runs")
+    parser.add_argument("--unsafe", action="store_true", help="no rules on a reader; needs --i-own-this-card")
+    parser.add_argument("--i-own-this-card", metavar="ATR|ICCID", help="typed out")
+    add_reader(parser)
+
+
 def execute(args: argparse.Namespace) -> int:
     """Run; answers the exit code."""
     options = options_of(args)
@@ -81,6 +100,10 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     from bsim.fuzz import parallel
     from bsim.fuzz.campaign import Campaign
 
+    if args.on != "ram":
+        from bsim.cli.fuzz_reader import run_on_reader
+
+        return run_on_reader(args, options, line)
     jobs = _jobs(args.jobs)
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)

@@ -79,6 +79,7 @@ class SafeCard:
         self._tries = policy.tries
         self._prompt = ""
         self._identity = b""
+        self._repairing = False
         self.account: Final = Account(lowest_tries=policy.tries)
         self.on_loss: Callable[[], None] = lambda: None
 
@@ -123,14 +124,20 @@ class SafeCard:
                 raise self._refusal(command, "changes what the card keeps")
             if typed is not None:
                 self._judge_typed(command, typed)
-        costs = (
-            max((entry.nv_writes for entry in found), default=0) if typed is not None or danger is Danger.WRITES else 0
-        )
+        costs = self._costs(typed, danger, max((entry.nv_writes for entry in found), default=0))
         if costs and not self._ledger.write(costs, policy.max_writes):
-            raise SafetyStop(f"the card's budget of {policy.max_writes} writes is spent (--max-nv-writes)")
+            raise self._refusal(command, f"would go beyond the card's budget of {policy.max_writes} writes")
         self.account.writes += costs
         self.account.irreversible += danger is Danger.IRREVERSIBLE
         return typed
+
+    def _costs(self, typed: str | None, danger: Danger, writes: int) -> int:
+        """How many writes to account for. What gives tries back was accounted for with the try."""
+        if typed is None:
+            return writes if danger in {Danger.WRITES, Danger.IRREVERSIBLE} else 0
+        if self._repairing:
+            return 0
+        return writes if typed == self._policy.bpin else 2 * writes
 
     def _judge_typed(self, command: bytes, typed: str) -> None:
         """Type the right BPIN where the BPIN is asked for, a wrong one only above the floor, and no new BPIN ever."""
@@ -156,7 +163,11 @@ class SafeCard:
         self.account.wrong += 1
         lowest = self.account.lowest_tries
         self.account.lowest_tries = self._tries if lowest is None else min(lowest, self._tries)
-        self._repair(response)
+        self._repairing = True
+        try:
+            self._repair(response)
+        finally:
+            self._repairing = False
 
     def _repair(self, response: bytes) -> None:
         """The card asks again after a wrong BPIN: it is given the right one."""
