@@ -24,6 +24,7 @@ from bsim.fuzz.steps import SEND, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
 _COUNTED: Final = frozenset({0x61, 0x6C, 0x91})  # the second byte is a length
+_MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
@@ -77,7 +78,7 @@ class Explorer:
         self.pairs: dict[tuple[int, int], int] = {}
         self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
         """The first sequence to each pair of command and status word: a corpus worth keeping."""
-        self.edges: set[tuple[int, int, int]] = set()
+        self.edges: set[int] = set()
         self.sequences = 0
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
@@ -208,8 +209,11 @@ class Explorer:
             return False
         rig = node.rig
         state = rig.state()
-        if rig.entry is not None:
-            self.edges.add((self._state, rig.entry.index, rig.sw))
+        if rig.entry is not None and len(self.edges) < _MOST_EDGES:
+            edge = hash((self._state, rig.entry.index, rig.sw))
+            if edge not in self.edges:
+                self.edges.add(edge)
+                node.edges += 1
         self._state = state
         if state in self.states:
             return False
