@@ -85,6 +85,7 @@ class Explorer:
         self._watched: list[Rig] = [self.rigs[0]]
         self._state = 0
         self._hung: frozenset[int] = frozenset()
+        self._hung_ins: frozenset[bytes] = frozenset()
         for node in self.starts:
             self.states.add(node.state)
             self.corpora[node.rig].add(node)
@@ -170,6 +171,8 @@ class Explorer:
     def _do(self, node: Node, done: list[Step], step: Step, *, first: bool) -> bool:
         """Carry out and judge one step; whether it was a hit. What was done is added to `done`."""
         rig = node.rig
+        if self._hung and step[1][1:2] in self._hung_ins:
+            return False
         tears = cut_of(step[0]) is not None
         probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
         before = rig.snapshot() if tears or probes else None
@@ -180,6 +183,7 @@ class Explorer:
             hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
             if rig.entry is not None:  # once is enough: each time costs what ten thousand other commands do
                 self._hung |= {rig.entry.index}
+                self._hung_ins |= {rig.raw[1:2]}
                 self.generator.off |= self._hung
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
