@@ -30,12 +30,12 @@ class StateView:
 
     __slots__ = (
         "_applets",
-        "_cells",
         "_changes",
         "_current",
         "_how",
         "_how_kept",
         "_kept",
+        "_parts",
         "_readers",
         "_seen",
         "_toolkit",
@@ -45,7 +45,7 @@ class StateView:
         """`current` answers what is selected on each channel, and all sessions."""
         self._toolkit: Final = toolkit
         self._applets: Final = applets
-        self._cells: Final = memory.cells
+        self._parts: Final = memory.parts
         self._current: Final = current
         self._seen: dict[int, tuple[object, tuple[object, ...], Hashable]] = {}
         self._kept: dict[int, tuple[object, Hashable]] = {}
@@ -73,7 +73,9 @@ class StateView:
             frozenset(hidden),
             slots(self._toolkit),
             tuple([slots(applet) for applet in self._applets]),
-            tuple([self._state(cell.value) for cell in self._cells]),
+            tuple(
+                [self._state(part.value) if isinstance(part, Cell) else part.after(-1) is None for part in self._parts]
+            ),
         )
 
     def _state(self, state: object) -> Hashable:

@@ -46,6 +46,7 @@ class Shadow:
         "prompt",
         "rights",
         "selected",
+        "stream",
         "streams",
         "terminal",
         "waiting",
@@ -62,6 +63,7 @@ class Shadow:
         self.selected: dict[int, str] = {}
         self.chains: dict[int, tuple[bytes, bytes]] = {}
         self.streams: dict[int, bytes] = {}
+        self.stream: bytes | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -199,6 +201,10 @@ class Shadow:
                 if channel in self.selected:
                     self._grant(channel, entry)
 
+    def _paged(self, _raw: bytes, channel: int, _response: bytes) -> None:
+        """What was to come of a stream is the oracle's to judge now; if nobody does, nothing is known of the rest."""
+        self.stream = self.streams.pop(channel, None)
+
     def _challenge(self, _raw: bytes, _channel: int, response: bytes) -> None:
         self.challenge = response[:-2]
 
@@ -210,4 +216,5 @@ _NOTES: Final[dict[str, Callable[[Shadow, bytes, int, bytes], None]]] = {
     "FETCH": Shadow._fetch,
     "TERMINAL_RESPONSE": Shadow._answered,
     "GET_CHALLENGE": Shadow._challenge,
+    "EXPORT_PUBKEYS": Shadow._paged,
 }

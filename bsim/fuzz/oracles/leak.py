@@ -18,6 +18,7 @@ from bsim.profiles import default_engine
 WINDOW: Final = 8
 _LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be found by chance
 _VARIETY: Final = 4  # different bytes a window has, or it is filling
+_DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _REMEMBERED: Final = 4096
 
 
@@ -60,14 +61,15 @@ class Secrets:
         yield from _hidden(state)
         if isinstance(state, WalletState) and state.seed:
             for number, slot in enumerate(state.slots[:8], 1):
+                if slot.algorithm not in _DERIVED:
+                    continue
                 yield "key", self._key(state.seed, slot.coin_type, number, slot.algorithm)
 
     def _key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         key = seed, coin_type, number, algorithm
         if key not in self._keys:
             scheme = Bip32(default_engine()) if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
-            *path, index = scheme.account_path(coin_type, number)
-            with scheme.derive(seed, [*path, index]) as node:
+            with scheme.derive(seed, scheme.account_path(coin_type, number)) as node:
                 self._keys[key] = bytes(node.secret)
         return self._keys[key]
 
