@@ -16,6 +16,7 @@ from bsim.fuzz.rig import Rig
 from bsim.profiles import default_engine
 
 WINDOW: Final = 8
+_CODE: Final = 8
 _LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be found by chance
 _VARIETY: Final = 4  # different bytes a window has, or it is filling
 _DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
@@ -87,6 +88,11 @@ def secret_leak(rig: Rig, secrets: Secrets, log: CrashLog) -> Hit | None:
         if name:
             return Hit("secret-leak", f"{name} in the log", f"the card logged bytes of its {name}")
     return None
+
+
+def codes(state: object) -> Iterator[bytes]:
+    """Answer the hidden values of a state that are short enough to be typed: PINs and what unblocks them."""
+    return (value for _, value in _hidden(state) if len(value) <= _CODE)
 
 
 def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
