@@ -18,6 +18,8 @@ from bsim.card.freeze import slots_of
 from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
+_MF: Final = b"\x3f\x00"  # a path of a file begins so, and which one is selected decides much
+_PATH: Final = 8
 _MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
 _SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
@@ -52,7 +54,11 @@ class StateView:
         self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
         self._changes = False
         # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
-        self._how: dict[type, Callable[[Any], Hashable]] = dict.fromkeys((bytes, str, int), bool) | _SAME
+        self._how: dict[type, Callable[[Any], Hashable]] = {
+            bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
+            **dict.fromkeys((str, int), bool),
+            **_SAME,
+        }
         self._how_kept: dict[type, Callable[[Any], Hashable]] = {
             int: lambda value: value if 0 <= value < _MOST else _MOST,
             bytes: lambda value: size(len(value)),
