@@ -138,6 +138,11 @@ class Uicc:
         """The logical channels that are open."""
         return [number for number, session in enumerate(self._current) if session is not _CLOSED]
 
+    def session(self, channel: int) -> Session | None:
+        """Answer the session that is current on a channel; None where the channel is not open."""
+        session = self._current[channel]
+        return session if isinstance(session, Session) else None
+
     def selected(self, channel: int) -> Applet | None:
         """Answer the applet that is selected on a channel; None where there is none."""
         session = self._current[channel]
