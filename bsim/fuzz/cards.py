@@ -68,6 +68,19 @@ def _wrong_pins() -> Iterator[bytes]:
             yield bytes((0, 0x2C, 0, code.reference, 16)) + wrong + wrong
 
 
+def _files_to_the_brim() -> Iterator[bytes]:
+    """What fills the memory for files: large ones, then ever smaller ones, in the master file."""
+    adm = next(code for code in pins.DEFAULT.codes if code.reference == pins.ADM)
+    yield bytes((0, 0x20, 0, adm.reference, 8)) + adm.value
+    for size in (0x7FFF, 0x1000, 0x100, 0x10, 1):
+        for number in range(12):
+            identifier = bytes((0x2F, 0x80 + 16 * (size.bit_length() % 8) + number))
+            control = bytes.fromhex("82024121 8302") + identifier + bytes.fromhex("8A0105 8B032F0601 8002")
+            template = control + size.to_bytes(2, "big") + b"\x88\0"
+            yield b"\0\xe0\0\0" + bytes((len(template) + 2, 0x62, len(template))) + template
+            yield bytes.fromhex("00A40004023F00")
+
+
 def _deactivated_files() -> Iterator[bytes]:
     """What deactivates every second file that an administrator may deactivate."""
     adm = next(code for code in pins.DEFAULT.codes if code.reference == pins.ADM)
@@ -99,6 +112,7 @@ ROOTS: Final = {
             rules=WalletRules(verified_for_one_signature=True, ask_each_time=True),
         ),
         Root("pins-blocked", "no PIN of the file system has a try left", None, before=_wrong_pins),
+        Root("brim", "no memory is left for files", None, before=_files_to_the_brim),
         Root("deactivated", "every second file is deactivated", None, before=_deactivated_files),
         Root("t0", "over T=0: 61xx, 6Cxx, GET RESPONSE", "bpin-unset", over_t0=True),
     )
