@@ -9,6 +9,7 @@ import pytest
 
 from bsim.fuzz import cards, export, parsers
 from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.coverage import Lines
 from bsim.fuzz.engine import Kind
 from bsim.fuzz.files import Folder, Seed, read_seeds
 from bsim.fuzz.finding import Finding, FindingError, parse
@@ -200,3 +201,11 @@ def test_a_parser_that_breaks_is_told() -> None:
         "breaks", "IndexError: index out of range", b"ab"
     )
     assert parsers.try_one({"breaks": breaks}, b"") is None
+
+
+def test_lines_of_the_card_are_counted_once() -> None:
+    lines, rig = Lines(), Rig(grammar(), "operational")
+    assert lines.follow(lambda: rig.do(send(SELECT))) > 5
+    assert lines.follow(lambda: rig.do(send(SELECT))) == 0
+    assert lines.follow(lambda: None) == 0
+    assert all("/bsim/" in path for path, _ in lines.seen)
