@@ -88,6 +88,7 @@ class Uicc:
         self._memory.close()
         # What is left answers as a card without applications: no seed stays where a caller keeps the object.
         self._applets, self._files, self._memory = (), NO_FILES, Memory(RamStore())
+        self.toolkit.menu = None
         self._current[0] = NO_FILES.session(self, 0)
 
     def transmit(self, command: bytes) -> bytes:
