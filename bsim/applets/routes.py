@@ -76,6 +76,11 @@ class Routes(dict[bytes, Route]):
             self[header] = route
         return route
 
+    def commands(self) -> "list[Command]":
+        """Answer the commands that are answered, the card's own first."""
+        found = [command for sharing in self._instructions.values() for command, _ in sharing]
+        return list({command.name: command for command in found}.values())
+
     def declares(self, header: bytes) -> bool:
         """Whether the header (4 bytes) is that of a command there is."""
         sharing = self._instructions.get((CLAS[header[0]].base, header[1]), ())

@@ -1,16 +1,18 @@
 """The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from bsim.apdu import CHANNELS, CLAS
 from bsim.applets.routes import Route, refuse
 from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
+from bsim.card.abstract import StateView
 from bsim.card.commands import NO_FILES
+from bsim.card.freeze import Snapshot
 from bsim.ports import Rng
-from bsim.store import Memory, RamStore, StoreError
+from bsim.store import Cell, Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
@@ -102,6 +104,8 @@ class Uicc:
                 self._memory.commit()
         except SwError as refusal:
             self._memory.rollback()
+            # Whether Le holds the answer is seen only when the answer is there: what was refused selected nothing.
+            self._current[_CHANNEL[command[0]]] = session
             return refusal.sw.to_bytes(2, "big")
         except StoreError as fault:
             self._memory.rollback()
@@ -119,6 +123,51 @@ class Uicc:
     def commit(self) -> None:
         """Write what was put before the command ends: only a PIN try needs it."""
         self._memory.commit()
+
+    @property
+    def applets(self) -> Sequence[Applet]:
+        """The applets, in the order in which SELECT looks through them."""
+        return self._applets
+
+    @property
+    def states(self) -> Sequence[object]:
+        """What each applet keeps over power loss, as of now."""
+        return [part.value for part in self._memory.parts if isinstance(part, Cell)]
+
+    @property
+    def open_channels(self) -> Sequence[int]:
+        """The logical channels that are open."""
+        return [number for number, session in enumerate(self._current) if session is not _CLOSED]
+
+    def session(self, channel: int) -> Session | None:
+        """Answer the session that is current on a channel; None where the channel is not open."""
+        session = self._current[channel]
+        return session if isinstance(session, Session) else None
+
+    def selected(self, channel: int) -> Applet | None:
+        """Answer the applet that is selected on a channel; None where there is none."""
+        session = self._current[channel]
+        return session.applet if isinstance(session, Session) and session.applet.aids else None
+
+    def fuzz_view(self) -> StateView:
+        """Answer what looks at this card again and again, for its state as `fuzz_state` answers it."""
+        return StateView(
+            self.toolkit,
+            (self._files, *self._applets),
+            self._memory,
+            lambda: (self._current, list(self._sessions.values())),
+        )
+
+    def fuzz_state(self) -> Hashable:
+        """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
+        return self.fuzz_view()()
+
+    def snapshot(self, *others: object, leave: Iterable[object] = ()) -> Snapshot:
+        """Keep the powered card as it is, volatile state and all, and what `others` hold, but not what is in `leave`.
+
+        FreezeError where something cannot be seen into, such as a card in a file.
+        """
+        return Snapshot(self, *others, leave=leave)
 
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""

@@ -28,6 +28,7 @@ VERBS: Final = {
     "coverage": "what of the declared commands a test run exercised",
     "conform": "whether a card does what the declaration says, command by command",
     "diff": "send the same to two cards, and see where they differ",
+    "fuzz": "send what no wallet would send, and see that nothing comes of it",
     "fleet": "thousands of cards made from one seed",
     "spec": "the command reference",
     "readers": "list the PC/SC readers, and watch what comes and goes",

@@ -2,6 +2,9 @@
 
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
+from bsim.fuzz.card_run import NotAllowed
+from bsim.fuzz.finding import FindingError
+from bsim.fuzz.ledger import LedgerError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -11,7 +14,17 @@ from bsim.ports import CardLost
 from bsim.store import StoreError
 from bsim.tlv import TlvError
 
-_USAGE = (UsageError, TargetError, TraceError, ReaderError, StoreError, PcscUnavailable)
+_USAGE = (
+    UsageError,
+    FindingError,
+    LedgerError,
+    NotAllowed,
+    TargetError,
+    TraceError,
+    ReaderError,
+    StoreError,
+    PcscUnavailable,
+)
 
 
 def explain(fault: Exception) -> tuple[int | None, str]:

@@ -188,20 +188,26 @@ def stored_profile(store: Store) -> Profile:
         raise StoreError("this store holds no card of a kind known here") from fault
 
 
-def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
-    """Build the card that a store holds; StoreError if it holds none."""
+def power_on(
+    store: Store, rng: Rng = secrets.token_bytes, *, rules: WalletRules | None = None, keys_engine: Engine | None = None
+) -> Uicc:
+    """Build the card that a store holds; StoreError if it holds none.
+
+    `rules` are others than its profile's; `keys_engine` is another engine than the default one.
+    """
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
     issued = memory.cell(issuer.LAYOUT)
     assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
-    extended = profile.rules.extended
+    rules = rules or profile.rules
+    extended = rules.extended
     wallet = WalletApplet(
         applets["wallet"].aids,
         WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
         memory.cell(wallet_state.LAYOUT),
-        Keys(default_engine()),
-        profile.rules,
+        Keys(keys_engine or default_engine()),
+        rules,
         domain=issued,
         registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
         contacts=Contacts(assets),

@@ -1,6 +1,6 @@
 """The card's view of its records: one frozen state an applet, replaced whole, and shelves; committed all at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from bsim.ports import Store
@@ -100,7 +100,7 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parts: list[_Part] = []
+        self._parts: list[Cell[Any] | Shelf] = []
         self.dirty = False
 
     def cell(self, layout: Layout[State]) -> Cell[State]:
@@ -108,6 +108,11 @@ class Memory:
         cell = Cell(self, layout, layout.load(self._store.read()))
         self._parts.append(cell)
         return cell
+
+    @property
+    def parts(self) -> "Sequence[Cell[Any] | Shelf]":
+        """All cells and shelves."""
+        return self._parts
 
     def shelf(self, layout: Blocks) -> Shelf:
         """Load one applet's numbered values; StoreError if their records are damaged."""

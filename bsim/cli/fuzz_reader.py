@@ -1,0 +1,67 @@
+"""`bsim fuzz run --on reader:NAME`: what may be done to the card, and where its account is kept."""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bsim.cli.common import UsageError, note, reader_options
+
+if TYPE_CHECKING:
+    from bsim.cli.fuzz_run import LiveLine
+    from bsim.fuzz.campaign import Options
+    from bsim.fuzz.result import RunReport
+    from bsim.fuzz.safe import Policy
+
+
+def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    """Fuzz the card in a reader; the card is let go of whatever happens."""
+    from bsim.fuzz.card_run import CardCampaign, Place, check_allowed, digits, identity
+    from bsim.lab.targets import open_target
+
+    policy = _policy(args)
+    card = open_target(args.on, None, reader_options(args))
+    try:
+        atr, iccid = identity(card)
+        if args.unsafe:
+            typed = (args.i_own_this_card or "").replace(" ", "").upper()
+            if not typed or typed not in {atr.hex().upper(), digits(iccid)}:
+                raise UsageError("--unsafe needs --i-own-this-card with the card's ATR or ICCID, typed out")
+            note("unsafe: this card may be blocked or broken for good")
+        else:
+            check_allowed(atr, iccid, frozenset(args.allow_card))
+        folder = args.dir or Path("bsim-fuzz")
+        place = Place(args.ledger or state_folder(), folder / f"journal-{int(time.time())}.txt")
+        note(f"journal {place.journal}")
+        campaign = CardCampaign(
+            card,
+            replace(options, folder=args.dir),
+            policy,
+            place,
+            args.on,
+            pretest=not args.no_pretest,
+            on_finding=line.found,
+        )
+        return campaign.run(line.show)
+    finally:
+        card.close()
+
+
+def _policy(args: argparse.Namespace) -> "Policy":
+    from bsim.applets.bpin import is_bpin
+    from bsim.fuzz.safe import Policy
+
+    if not is_bpin(args.bpin.encode()):
+        raise UsageError("a BPIN has six digits")
+    if args.pin_floor < 1:
+        raise UsageError("--pin-floor is 1 or more: with no try left the BPIN is blocked for good")
+    return Policy(args.bpin, args.tries_left, args.pin_floor, args.max_nv_writes, not args.no_writes, args.unsafe)
+
+
+def state_folder() -> Path:
+    """Answer where accounts are kept over runs. XDG Base Directory Specification."""
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".local" / "state"
+    return base / "bsim" / "fuzz-cards"
