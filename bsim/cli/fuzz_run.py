@@ -5,10 +5,12 @@ import secrets
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_report import add_report_options, formats_of, tell, written
 
 if TYPE_CHECKING:
     from bsim.fuzz.campaign import Options, Progress
@@ -22,6 +24,7 @@ examples:
   bsim fuzz run --seed 42 --max-apdus 100000
   bsim fuzz run --include 'SIGN|DERIVE' --exclude-checks differential
   bsim fuzz run -j 2 --max-time 60 --dir out --json
+  bsim fuzz run --dir out --report junit,sarif,html
 """
 _CAMPAIGN: Final = """\
 examples:
@@ -37,10 +40,12 @@ def add(parts: Parts) -> None:
     run = part(parts, "run", "bounded, for CI: every command, every bound, then explore", _RUN, execute)
     add_run_options(run)
     add_reader_options(run)
+    add_report_options(run)
     run.set_defaults(resume=False)
     campaign = part(parts, "campaign", "until --max-time or Ctrl-C, to be gone on with", _CAMPAIGN, execute)
     add_run_options(campaign)
     add_reader_options(campaign)
+    add_report_options(campaign)
     campaign.set_defaults(resume=True)
 
 
@@ -58,7 +63,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-checks", metavar="NAMES", help="not these")
     parser.add_argument("--phases", metavar="NAMES", default="smoke,boundary,explore", help="default: all three")
     parser.add_argument("--seeds", metavar="DIR", type=Path, help="a corpus to begin with")
-    parser.add_argument("--dir", metavar="DIR", type=Path, help="where findings, corpus and report are written")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        type=Path,
+        help="where findings, corpus and report are written (default: bsim-fuzz, if anything is found)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep findings that are fixed (default: they go)")
     parser.add_argument("--no-shrink", action="store_true", help="do not minimise")
     parser.add_argument("-j", "--jobs", metavar="N", default="1", help="processes, or auto")
@@ -85,10 +95,14 @@ def add_reader_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run; answers the exit code."""
+    formats = formats_of(args)
     options = options_of(args)
     note(f"seed {options.seed}")
     with LiveLine(sys.stderr, quiet=args.quiet) as line:
         report = _run(args, options, line)
+    if report.findings and args.dir is None:
+        args.dir = _kept(report)
+    tell(written(args, report, formats))
     if args.json:
         print_json(report.as_json())
     else:
@@ -187,6 +201,17 @@ def _healed(folder: "Folder", *, keep: bool) -> frozenset[str]:
     return frozenset(finding.key for finding, state in told if state == "still")
 
 
+def _kept(report: "RunReport") -> Path:
+    """Write the findings of a run without a folder: they are not to be lost."""
+    from bsim.fuzz.files import Folder
+
+    folder = Folder(Path("bsim-fuzz"))
+    for finding in report.findings:
+        folder.save_finding(finding)
+    folder.save_report(report)
+    return folder.path
+
+
 def _jobs(text: str) -> int:
     import os
 
@@ -220,10 +245,9 @@ def told(finding: "Finding", folder: Path | None) -> list[str]:
     lines = ["", f"{finding.id}  {finding.key}", f"  {finding.words}"]
     lines += [f"  {one}" for one in finding.text().splitlines() if not one.startswith("#")]
     if folder is not None:
-        lines += [
-            f"bsim fuzz replay {folder / 'findings' / finding.id}.txt",
-            f"pytest {folder / 'findings'}/test_{finding.id.lower()}.py",
-        ]
+        files = folder / "findings"
+        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt")
+        lines.append(f"pytest {quote(str(files / f'test_{finding.id.lower()}.py'))}")
     return lines
 
 
