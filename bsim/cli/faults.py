@@ -3,6 +3,7 @@
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
 from bsim.fuzz.card_run import NotAllowed
+from bsim.fuzz.cluster import ClusterError
 from bsim.fuzz.finding import FindingError
 from bsim.fuzz.ledger import LedgerError
 from bsim.lab.reader import ReaderError
@@ -16,6 +17,7 @@ from bsim.tlv import TlvError
 
 _USAGE = (
     UsageError,
+    ClusterError,
     FindingError,
     LedgerError,
     NotAllowed,

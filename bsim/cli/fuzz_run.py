@@ -72,6 +72,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="keep findings that are fixed (default: they go)")
     parser.add_argument("--no-shrink", action="store_true", help="do not minimise")
     parser.add_argument("-j", "--jobs", metavar="N", default="1", help="processes, or auto")
+    parser.add_argument("--cluster", metavar="ray://HOST:PORT|local", help="-j actors of a Ray cluster, or of one here")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
 
@@ -118,6 +119,11 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
         from bsim.cli.fuzz_reader import run_on_reader
 
         return run_on_reader(args, options, line)
+    if args.cluster is not None:
+        from bsim.fuzz import cluster
+
+        jobs = None if args.jobs == "auto" else _jobs(args.jobs)
+        return cluster.run(options, args.cluster, jobs, line.show, line.found)
     jobs = _jobs(args.jobs)
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
@@ -131,10 +137,10 @@ def options_of(args: argparse.Namespace) -> "Options":
     from bsim.fuzz.files import Folder, read_seeds
 
     seeds = list(read_seeds(args.seeds)) if args.seeds is not None else []
-    known: frozenset[str] = frozenset()
+    standing: tuple[Finding, ...] = ()
     if args.dir is not None:
         folder = Folder(args.dir)
-        known = _healed(folder, keep=args.keep)
+        standing = _healed(folder, keep=args.keep)
         seeds += folder.seeds() if args.resume else []
     bounded = args.max_time is not None or args.max_apdus is not None or args.resume
     return Options(
@@ -149,7 +155,7 @@ def options_of(args: argparse.Namespace) -> "Options":
         shrink=not args.no_shrink,
         folder=args.dir,
         seeds=seeds,
-        known=known,
+        standing=standing,
     )
 
 
@@ -187,8 +193,8 @@ def commands_of(include: str | None, exclude: str | None) -> tuple[str, ...] | N
     return found
 
 
-def _healed(folder: "Folder", *, keep: bool) -> frozenset[str]:
-    """Replay what the folder holds: what still stands is known, what is fixed goes."""
+def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
+    """Replay what the folder holds: answers what still stands; what is fixed goes."""
     from bsim.fuzz import cards
     from bsim.fuzz.grammar import grammar
     from bsim.fuzz.oracles import Judge
@@ -198,7 +204,7 @@ def _healed(folder: "Folder", *, keep: bool) -> frozenset[str]:
         told = folder.heal(Replayer(grammar(), Judge()), keep=keep)
     for finding, state in told:
         note(f"{finding.id} {finding.key}: {'still stands' if state == 'still' else 'fixed'}")
-    return frozenset(finding.key for finding, state in told if state == "still")
+    return tuple(finding for finding, state in told if state == "still")
 
 
 def _kept(report: "RunReport") -> Path:

@@ -1,6 +1,6 @@
 """Fuzzing in slices: what a worker does in one, what it hands over, and what is made of many. Knows no processes.
 
-Processes of this machine (`parallel`) and a cluster are two ways to call the same worker.
+Processes of this machine (`parallel`) and actors of a cluster (`cluster`) are two ways to call the same worker.
 """
 
 import hashlib
@@ -83,7 +83,8 @@ class Coordinator:
         self._folder: Final = None if options.folder is None else Folder(options.folder)
         self._began: Final = time.monotonic()
         self._states = 0
-        self.findings: dict[str, Finding] = {}
+        self._seeds: list[Seed] = list(options.seeds)
+        self.findings: dict[str, Finding] = {one.key: one for one in options.standing}
         self.lost = 0
         """Workers that are gone."""
 
@@ -93,6 +94,7 @@ class Coordinator:
         findings = [one for one in result.findings if one.key not in self.findings]
         self.findings |= {one.key: one for one in findings}
         seeds = [seed for seed in result.seeds if self._is_new(seed)]
+        self._seeds += seeds
         self._pairs |= dict.fromkeys(result.pairs, 1)
         if self._folder is not None:
             for finding in findings:
@@ -101,11 +103,15 @@ class Coordinator:
                 self._folder.save_seed(seed)
         return findings, seeds
 
+    def corpus(self) -> list[Seed]:
+        """Answer what a worker begins with: the seeds of the run, and those that were found since."""
+        return list(self._seeds)
+
     def over(self) -> bool:
         """Whether a budget is spent."""
         options = self._options
         return (
-            (options.max_failures is not None and len(self.findings) >= options.max_failures)
+            (options.max_failures is not None and len(self.findings) - len(options.standing) >= options.max_failures)
             or (options.max_apdus is not None and self._sum("apdus") >= options.max_apdus)
             or (options.max_time is not None and self._seconds() >= options.max_time)
         )
