@@ -9,7 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/bsim demo
 
 test: check
-	$(BIN)/pytest -m "not soak" --cov --cov-report=term
+	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
@@ -29,7 +29,7 @@ docs: $(VENV)/.ready
 	$(BIN)/python tools/gen_docs.py
 
 # The PC/SC extra compiles against the pcsc-lite headers; without them the demo runs in process and `bsim doctor` says why.
-$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system
+$(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_native.py $(wildcard bsim/crypto/ecdsa/*.[ch])
 	tools/setup-system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
@@ -38,4 +38,4 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

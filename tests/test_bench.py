@@ -114,7 +114,7 @@ def test_a_result_as_json():
         "target": ">= 20",
         "met": False,
     }
-    assert {"python", "cores", "coincurve"} <= value["environment"].keys()
+    assert {"python", "cores", "signing through", "coincurve"} <= value["environment"].keys()
 
 
 def test_a_result_as_a_table():
@@ -176,9 +176,13 @@ def test_a_chosen_engine_makes_the_cards_and_is_forgotten(monkeypatch: pytest.Mo
     from bsim.profiles import default_engine
 
     monkeypatch.delenv("BSIM_ENGINE", raising=False)
+    monkeypatch.delenv("BSIM_NATIVE", raising=False)
     with cards.chosen("ecdsa"):
         assert default_engine().name == "ecdsa"
     assert default_engine().name == "coincurve"
+    with cards.chosen(None, native=False):
+        assert (default_engine().name, default_engine().means) == ("coincurve", "cffi")
+    assert "BSIM_NATIVE" not in os.environ
 
 
 def test_the_whole_stream_is_exported():
@@ -188,7 +192,7 @@ def test_the_whole_stream_is_exported():
 @pytest.mark.parametrize(
     ("bench", "rows"),
     [
-        (sign.bench, {sign.FLOOR, sign.OURS, sign.IN_PHONE, "ecdsa", "cryptography"}),
+        (sign.bench, {sign.FLOOR, sign.OURS, sign.IN_PHONE, sign.PLAIN, "ecdsa", "cryptography"}),
         (dispatch.bench, {"GET VERSION", "VERIFY BPIN, verified", "unknown INS"}),
         (derive.bench, {"first SIGN after power-on, slot 1", "SIGN, slot 127 of 127", "BIP-32 step, normal"}),
         (keccak.bench, {"bsim"}),

@@ -17,6 +17,7 @@ from helpers import BPIN, MNEMONIC
 from bsim import __version__
 from bsim.cli import VERBS, main
 from bsim.cli.phone import WatchedUser
+from bsim.crypto import ecdsa
 from bsim.handset import ScriptedUser
 
 KEY2 = "Kr3uzberg"
@@ -459,6 +460,17 @@ def test_doctor(bsim, monkeypatch):
     assert {one["name"] for one in found["findings"]} >= {"Python", "signing engine", "pyscard", "pcscd", "gcc"}
     monkeypatch.setattr("bsim.cli.doctor.shutil.which", lambda *_, **__: None)
     assert "apt-get install pcscd" in bsim("doctor").out
+
+
+@pytest.mark.parametrize(("wish", "hint"), [("", True), ("0", False)])
+def test_doctor_says_how_signatures_are_made(bsim, monkeypatch, wish, hint):
+    monkeypatch.setattr("bsim.lab.reader.readers", list)
+    monkeypatch.setenv("BSIM_NATIVE", wish)
+    engine = ecdsa.engine("coincurve", native=False)
+    monkeypatch.setattr("bsim.profiles.default_engine", lambda: engine)
+    (said,) = [line for line in bsim("doctor").out.splitlines() if "signing engine" in line]
+    assert "through cffi, signs and verifies" in said
+    assert ("a C compiler" in said) is hint
 
 
 def test_doctor_finds_what_is_broken(bsim, monkeypatch, capsys):

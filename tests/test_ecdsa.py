@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import helpers
@@ -27,12 +27,15 @@ from bsim.crypto.memory import Secret
 
 RFC6979 = load("rfc6979_secp256k1")
 SCALARS = st.integers(1, ORDER - 1)
+# Each engine, and coincurve's again without the C extension.
+ENGINES: dict[str, Callable[[], Engine]] = {name: partial(ecdsa.engine, name) for name in ecdsa.NAMES}
+ENGINES["coincurve, cffi"] = partial(ecdsa.engine, "coincurve", native=False)
 EDGES = (0, 1, ORDER - 1, ORDER, ORDER + 1, 2**256 - 1)
 
 
-@pytest.fixture(params=ecdsa.NAMES)
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return ecdsa.engine(request.param)
+    return ENGINES[request.param]()
 
 
 def sha256(message: str) -> bytes:
@@ -69,7 +72,7 @@ def test_engines_agree_on_ten_thousand_digests() -> None:
     seed = 6979
     print(f"seed {seed}")
     rng = random.Random(seed)
-    engines = [ecdsa.engine(name) for name in ecdsa.NAMES]
+    engines = [make() for make in ENGINES.values()]
     for _ in range(10):
         secret = rng.randrange(1, ORDER).to_bytes(32, "big")
         (public_key,) = {engine.public_key(secret) for engine in engines}
@@ -89,7 +92,7 @@ def test_engines_agree_on_ten_thousand_digests() -> None:
 @pytest.mark.parametrize("secret", [1, 2, ORDER // 2, ORDER - 1], ids=hex)
 def test_engines_agree_at_the_edges(number: int, secret: int) -> None:
     signatures = {
-        ecdsa.engine(name).signer(secret.to_bytes(32, "big")).sign(number.to_bytes(32, "big")) for name in ecdsa.NAMES
+        make().signer(secret.to_bytes(32, "big")).sign(number.to_bytes(32, "big")) for make in ENGINES.values()
     }
     assert len(signatures) == 1
     _, s = verify.parse_der(signatures.pop())
@@ -161,8 +164,7 @@ def test_wiping_overwrites_the_buffer() -> None:
     assert bytes(ffi.buffer(buffer)) == bytes(32)
 
 
-def test_signers_do_not_share_buffers() -> None:
-    engine = ecdsa.engine("coincurve")
+def test_signers_do_not_share_buffers(engine: Engine) -> None:
     one, other = (engine.signer(number.to_bytes(32, "big")) for number in (1, 2))
     first = one.sign(bytes(32))
     assert other.sign(bytes(32)) != first

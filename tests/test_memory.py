@@ -153,9 +153,9 @@ def find(process: int, wanted: Mapping[str, bytes]) -> set[str]:
     return found
 
 
-def stages(engine: str, file: str, words: str) -> Iterator[tuple[str, int]]:
+def stages(engine: str, native: str, file: str, words: str) -> Iterator[tuple[str, int]]:
     """Run the child and stop it at each of its stages: the stage's name and the child's process id."""
-    environment = os.environ | {"BSIM_ENGINE": engine, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"BSIM_ENGINE": engine, "BSIM_NATIVE": native, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-W", "error", "-c", CHILD, json.dumps(SLOTS), file]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdin is not None
@@ -171,8 +171,11 @@ def stages(engine: str, file: str, words: str) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("engine", "kind"), [("coincurve", "ram"), ("coincurve", "file"), ("cryptography", "ram")])
-def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "native", "kind"),
+    [("coincurve", "1", "ram"), ("coincurve", "1", "file"), ("coincurve", "0", "ram"), ("cryptography", "1", "ram")],
+)
+def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, native: str, kind: str, tmp_path: Path) -> None:
     print(f"seed {SEED}")
     entropy = random.Random(SEED).randbytes(32)
     words = mnemonic.from_entropy(entropy)
@@ -183,7 +186,7 @@ def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, kind: str, 
     if engine != "coincurve":
         # The other engines add in Python's integers, of which nobody can say how long they lie about.
         wanted = {name: secret for name, secret in wanted.items() if not name.endswith(", int")}
-    found = {stage: find(process, wanted) for stage, process in stages(engine, file, words)}
+    found = {stage: find(process, wanted) for stage, process in stages(engine, native, file, words)}
     assert list(found) == ["derived", "powered", "reset", "closed", "dropped", "refilled"]
     stored = set(secrets.stored)
 
@@ -202,6 +205,59 @@ def test_derived_secrets_are_nowhere_once_power_is_gone(engine: str, kind: str, 
     assert found["dropped"] <= stored
     # Let go of, they lie in free memory until something is written there: nobody holds them any more.
     assert found["refilled"] == set()
+
+
+SIGN_ONCE = """
+import sys
+from bsim.crypto import ecdsa
+from bsim.crypto.memory import wipe
+masked, digest = sys.stdin.buffer.raw.read(32), bytes(range(32))
+secret = bytearray(byte ^ 0xA5 for byte in masked)
+signer = ecdsa.engine("coincurve", native=sys.argv[1] == "native").signer(secret)
+wipe(secret)
+signer.sign(digest)
+print(end="signed", flush=True)
+sys.stdin.buffer.raw.read(1)
+del signer
+print(end="let go", flush=True)
+sys.stdin.buffer.raw.read(1)
+"""
+
+
+def nonce_steps(secret: bytes, digest: bytes) -> dict[str, bytes]:
+    """Every K and V on the way to the nonce, which is the last V: each would give the key away. RFC 6979 3.2."""
+    key, value, steps = bytes(32), b"\1" * 32, {}
+    for step in range(2):
+        key = steps[f"K{step}"] = hmac.digest(key, value + bytes((step,)) + secret + digest, "sha256")
+        value = steps[f"V{step}"] = hmac.digest(key, value, "sha256")
+    return steps | {"nonce": hmac.digest(key, value, "sha256")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("means", ["native", "cffi"])
+def test_nothing_of_the_nonce_is_left_in_memory(means: str) -> None:
+    if means == "native" and ecdsa.engine("coincurve").means == "cffi":
+        pytest.skip("the C extension was not built")
+    secret = random.Random(SEED).randbytes(32)
+    command = [sys.executable, "-c", SIGN_ONCE, means]
+    wanted = {"key": secret}
+    for name, value in nonce_steps(secret, bytes(range(32))).items():
+        # What is in a register lies about in halves, and in words with the little end first.
+        words = struct.pack("<8I", *struct.unpack(">8I", value))
+        for order, whole in (("big", value), ("little", value[::-1]), ("words", words)):
+            wanted |= {f"{name}, {order}, {at}": whole[at : at + 16] for at in (0, 16)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(bytes(byte ^ 0xA5 for byte in secret))
+        child.stdin.flush()
+        assert child.stdout.read(6) == b"signed"
+        assert find(child.pid, wanted) == {"key"}
+        child.stdin.write(b"\0")
+        child.stdin.flush()
+        assert child.stdout.read(6) == b"let go"
+        if means == "native":  # the other's buffer is overwritten by `wipe` only, which a card's keys never leave out
+            assert not find(child.pid, wanted)
 
 
 @pytest.mark.parametrize("name", ecdsa.NAMES)

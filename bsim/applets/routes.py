@@ -37,7 +37,12 @@ def refuse(sw: SW) -> Route:
     return lambda _session, _raw: encoded
 
 
-_REFUSE: Final = {sw: refuse(sw) for sw in SW}
+# Named once: looking up an enumeration's member takes longer than refusing.
+_NO_CLASS: Final = refuse(SW.CLA_NOT_SUPPORTED)
+_NO_INSTRUCTION: Final = refuse(SW.INS_NOT_SUPPORTED)
+_NO_CHAINING: Final = refuse(SW.CHAINING_NOT_SUPPORTED)
+_NO_SECURE_MESSAGING: Final = refuse(SW.SECURE_MESSAGING_NOT_SUPPORTED)
+_WRONG_P1_P2: Final = refuse(SW.WRONG_P1_P2)
 
 
 class Routes(dict[bytes, Route]):
@@ -55,13 +60,14 @@ class Routes(dict[bytes, Route]):
         cla = CLAS[header[0]]
         if cla.base not in self._classes:
             return self._refuse_class(cla)
-        command, route = self._instructions.get((cla.base, header[1]), (None, None))
-        if command is None or route is None:
-            return _REFUSE[SW.INS_NOT_SUPPORTED]
+        found = self._instructions.get((cla.base, header[1]))
+        if found is None:
+            return _NO_INSTRUCTION
+        command, route = found
         if cla.chaining and not command.chaining:
-            return _REFUSE[SW.CHAINING_NOT_SUPPORTED]
+            return _NO_CHAINING
         if header[2] not in command.p1.legal or header[3] not in command.p2.legal:
-            return _REFUSE[SW.WRONG_P1_P2]
+            return _WRONG_P1_P2
         if cla.chaining:
             return _Chain(self, header, route).append
         self[header] = route
@@ -69,8 +75,8 @@ class Routes(dict[bytes, Route]):
 
     def _refuse_class(self, cla: Cla) -> Route:
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
-            return _REFUSE[SW.SECURE_MESSAGING_NOT_SUPPORTED]
-        return _REFUSE[SW.CLA_NOT_SUPPORTED]
+            return _NO_SECURE_MESSAGING
+        return _NO_CLASS
 
 
 class _Chain(dict[bytes, Route]):

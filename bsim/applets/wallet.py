@@ -64,7 +64,7 @@ def opened(ctx: WalletSession) -> SW | None:
 @wallet.right("bpin_usable")
 def bpin_usable(ctx: WalletSession) -> SW | None:
     """A blocked BPIN stays blocked."""
-    return SW.AUTHENTICATION_METHOD_BLOCKED if ctx.state.blocked else None
+    return SW.AUTHENTICATION_METHOD_BLOCKED if ctx.cell.value.tries == 0 else None
 
 
 @wallet.right("bpin")

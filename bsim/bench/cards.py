@@ -79,9 +79,9 @@ def stored(slots: int = 0, store: Store | None = None, mnemonic: str | None = MN
     return store
 
 
-def powered(slots: int = 1, engine: str | None = None, store: Store | None = None) -> Bench:
+def powered(slots: int = 1, engine: str | None = None, store: Store | None = None, native: bool = True) -> Bench:
     """Answer the test card, ready to sign with the keys of so many slots."""
-    with chosen(engine):
+    with chosen(engine, native):
         card = power_on(store or stored(slots))
     bench = Bench(card, Handset(ScriptedUser("right")).insert(card))
     bench.power_on()
@@ -89,16 +89,22 @@ def powered(slots: int = 1, engine: str | None = None, store: Store | None = Non
 
 
 @contextmanager
-def chosen(engine: str | None) -> Iterator[None]:
-    """Have cards made with this engine; with the default one if None."""
-    before = os.environ.get("BSIM_ENGINE")
-    if engine is not None:
-        os.environ["BSIM_ENGINE"] = engine
+def chosen(engine: str | None, native: bool = True) -> Iterator[None]:
+    """Have cards made with this engine (the default one if None), and without the C extension if it is not wanted."""
+    before = {name: os.environ.get(name) for name in ("BSIM_ENGINE", "BSIM_NATIVE")}
+    _set("BSIM_ENGINE", engine or before["BSIM_ENGINE"])
+    _set("BSIM_NATIVE", before["BSIM_NATIVE"] if native else "0")
     default_engine.cache_clear()
     try:
         yield
     finally:
-        os.environ.pop("BSIM_ENGINE", None)
-        if before is not None:
-            os.environ["BSIM_ENGINE"] = before
+        for name, value in before.items():
+            _set(name, value)
         default_engine.cache_clear()
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Protocol, cast
 
 from bsim.bench.runner import BenchError, Plan, Ratio, Result, Row, one_core
+from bsim.profiles import default_engine
 
 BENCHES: Final = {
     "sign": "a signature: the card, the bare library, every peer",
@@ -47,6 +48,7 @@ def measure(name: str, plan: Plan) -> Result:
 def environment() -> dict[str, str]:
     """What the figures depend on that is worth telling."""
     found = {"python": platform.python_version(), "cores": str(os.cpu_count())}
+    found["signing through"] = default_engine().means
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

@@ -121,6 +121,11 @@ class Uicc:
         """What each applet keeps over power loss, as of now."""
         return [cell.value for cell in self._memory.cells]
 
+    @property
+    def open_channels(self) -> Sequence[int]:
+        """The logical channels that are open."""
+        return [number for number, session in enumerate(self._current) if session is not _CLOSED]
+
     def selected(self, channel: int) -> Applet | None:
         """Answer the applet that is selected on a channel; None where there is none."""
         session = self._current[channel]

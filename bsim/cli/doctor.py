@@ -105,7 +105,9 @@ def _engine() -> str:
     signature = engine.signer(b"\1" * 32).sign(digest)
     if not verify.verify(engine.public_key(b"\1" * 32), digest, signature):
         raise RuntimeError("its signature does not verify")
-    return f"{engine.name} {_version(engine.name)}, signs and verifies"
+    slower = engine.means == "cffi" and os.environ.get("BSIM_NATIVE") != "0"
+    hint = "; faster if a C compiler is there when bsim is installed" if slower else ""
+    return f"{engine.name} {_version(engine.name)} through {engine.means}, signs and verifies{hint}"
 
 
 def _ed25519() -> str:

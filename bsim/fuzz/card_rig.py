@@ -22,7 +22,7 @@ class CardRig(Rig):
     def __init__(self, grammar: Grammar, card: Card, bpin: str) -> None:
         self._bpin: Final = bpin
         self._done: frozenset[Hashable] = frozenset()
-        self.attach(grammar, "card", card, Shadow(grammar, lambda _: None, self.is_pin, cards.OPENING_KEY))
+        self.attach(grammar, "card", card, Shadow(grammar, lambda _: None, self.pin, self.is_pin, cards.OPENING_KEY))
         self.over_t0 = True
         self.asks_le = False
 
@@ -41,6 +41,9 @@ class CardRig(Rig):
             if self.raw[1] == _SELECT:
                 self._done = frozenset(one for one in self._done if one[0] != self.channel)  # type: ignore[index]
             self._done |= {(self.channel, self.raw[1], self.raw[2] if self.raw[1] == _SELECT else 0)}
+
+    def _look_again(self) -> None:
+        """A reader sends the command again by itself."""
 
     def snapshot(self) -> Snapshot:
         """There is none of a real card."""

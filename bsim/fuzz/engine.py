@@ -24,6 +24,7 @@ from bsim.fuzz.steps import SEND, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
 _COUNTED: Final = frozenset({0x61, 0x6C, 0x91})  # the second byte is a length
+_MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
@@ -77,13 +78,14 @@ class Explorer:
         self.pairs: dict[tuple[int, int], int] = {}
         self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
         """The first sequence to each pair of command and status word: a corpus worth keeping."""
-        self.edges: set[tuple[int, int, int]] = set()
+        self.edges: set[int] = set()
         self.sequences = 0
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
         self._watched: list[Rig] = [self.rigs[0]]
         self._state = 0
         self._hung: frozenset[int] = frozenset()
+        self._hung_ins: frozenset[bytes] = frozenset()
         for node in self.starts:
             self.states.add(node.state)
             self.corpora[node.rig].add(node)
@@ -169,6 +171,8 @@ class Explorer:
     def _do(self, node: Node, done: list[Step], step: Step, *, first: bool) -> bool:
         """Carry out and judge one step; whether it was a hit. What was done is added to `done`."""
         rig = node.rig
+        if self._hung and step[1][1:2] in self._hung_ins:
+            return False
         tears = cut_of(step[0]) is not None
         probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
         before = rig.snapshot() if tears or probes else None
@@ -179,6 +183,7 @@ class Explorer:
             hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
             if rig.entry is not None:  # once is enough: each time costs what ten thousand other commands do
                 self._hung |= {rig.entry.index}
+                self._hung_ins |= {rig.raw[1:2]}
                 self.generator.off |= self._hung
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
@@ -208,8 +213,11 @@ class Explorer:
             return False
         rig = node.rig
         state = rig.state()
-        if rig.entry is not None:
-            self.edges.add((self._state, rig.entry.index, rig.sw))
+        if rig.entry is not None and len(self.edges) < _MOST_EDGES:
+            edge = hash((self._state, rig.entry.index, rig.sw))
+            if edge not in self.edges:
+                self.edges.add(edge)
+                node.edges += 1
         self._state = state
         if state in self.states:
             return False

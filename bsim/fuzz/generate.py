@@ -10,7 +10,7 @@ from bsim.fuzz import cards, values
 from bsim.fuzz.grammar import CARD, Entry, Grammar, on_channel
 from bsim.fuzz.mutate import mutate
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import ANSWERS, PLAIN, POWER_CYCLE, PROVES, Step, cut, send
+from bsim.fuzz.steps import ANSWERS, PLAIN, POWER_CYCLE, PROVES, TYPES, Step, cut, send
 from bsim.spec import encode
 
 _CHAIN: Final = 0x10
@@ -108,7 +108,9 @@ class Generator:
         details = rig.shadow.fetched or bytes((1, CommandType.GET_INPUT, 4))
         text: str | None = None
         result = Result.PERFORMED
+        link = ANSWERS
         if roll < 0.45:
+            link = TYPES
             text = rig.pin().decode("latin-1")
         elif roll < 0.6:
             text = cards.NEW_BPIN
@@ -121,7 +123,7 @@ class Generator:
         raw = bytes((entry.command.cla[0], entry.command.ins, 0, 0, len(data))) + data
         if roll > 0.97:
             return send(mutate(rng, entry, raw))
-        return send(raw, ANSWERS)
+        return send(raw, link)
 
     def _made(self, entry: Entry, channel: int) -> bytes:
         command, rng = entry.command, self.rng

@@ -8,7 +8,7 @@ from bsim.apdu import CommandApdu
 from bsim.applets.proactive import Result, TerminalResponse
 from bsim.fuzz.engine import Explorer
 from bsim.fuzz.grammar import Entry, Grammar
-from bsim.fuzz.steps import ANSWERS, PROVES, Step, send
+from bsim.fuzz.steps import PROVES, TYPES, Step, send
 from bsim.lab.cases import chain, example_of
 from bsim.spec import Example, domains, encode
 from bsim.sw import SwError
@@ -98,4 +98,4 @@ def _right(grammar: Grammar, details: bytes, pin: str) -> Step:
     number, kind, qualifier = details or b"\1\x23\4"
     data = TerminalResponse(number, kind, qualifier, Result.PERFORMED, pin).encode()
     command = grammar.by_name["TERMINAL_RESPONSE"].command
-    return send(CommandApdu(command.cla[0], command.ins, 0, 0, data).encode(), ANSWERS)
+    return send(CommandApdu(command.cla[0], command.ins, 0, 0, data).encode(), TYPES)

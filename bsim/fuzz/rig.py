@@ -20,6 +20,7 @@ from bsim.ports import Card
 Wrap = Callable[[Uicc], None]
 _NOTHING: Final = b""
 _REMEMBERED: Final = 4096
+_WRONG_LE: Final = 0x6C
 
 
 class Rig:
@@ -57,7 +58,7 @@ class Rig:
     def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None) -> None:
         self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
         self.over_t0 = cards.ROOTS[root].over_t0
-        shadow = Shadow(grammar, self._selected, self.is_pin, cards.OPENING_KEY)
+        shadow = Shadow(grammar, self._selected, self.pin, self.is_pin, cards.OPENING_KEY)
         self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
         self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
@@ -124,8 +125,18 @@ class Rig:
             self.data = response[:-2]
             if len(raw) >= 4:
                 shadow.note(raw, entry, channel, response)
+                if self.over_t0 and response[-2] == _WRONG_LE:
+                    self._look_again()
         else:
             self.sw, self.data = 0, _NOTHING
+
+    def _look_again(self) -> None:
+        """Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length."""
+        known = self.shadow.selected
+        for number in [number for number in known if number not in self.uicc.open_channels]:
+            del known[number]
+        for number in self.uicc.open_channels:
+            known[number] = self._selected(number) or ""
 
     def _with_cut(self, kind: int, raw: bytes) -> bytes:
         """Cut power at a write; a card that wrote less often answers as if nothing had been planned."""

@@ -13,15 +13,19 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from bsim.apdu import CLAS, body
 from bsim.applets.proactive import ProactiveCommand, TerminalResponse
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
-from bsim.fuzz.steps import ANSWERS, PROVES
+from bsim.fuzz.steps import ANSWERS, PROVES, TYPES
 from bsim.sw import SwError
 from bsim.tlv import TlvError
 
 _DETAILS: Final = b"\x81\x03"
 _CHAIN: Final = 0x10
+_TYPED: Final = 20  # bytes of a TERMINAL RESPONSE before what was typed: header, details, devices, result, text's head
+_IN_DIALOGUE: Final = frozenset({ANSWERS, TYPES})
 
 Peek = Callable[[int], str | None]
 """Answers the applet selected on a channel, where the card can be looked into; None where it cannot."""
+Pin = Callable[[], bytes]
+"""Answers the card's PIN as of now."""
 IsPin = Callable[[str], bool]
 """Says whether what was typed may be the card's PIN."""
 
@@ -35,6 +39,7 @@ class Shadow:
         "_is_pin",
         "_opening_key",
         "_peek",
+        "_pin",
         "chains",
         "challenge",
         "fetched",
@@ -46,9 +51,12 @@ class Shadow:
         "waiting",
     )
 
-    def __init__(self, grammar: Grammar, peek: Peek, is_pin: IsPin, opening_key: bytes) -> None:
+    def __init__(
+        self, grammar: Grammar, peek: Peek, pin: Callable[[], bytes], is_pin: IsPin, opening_key: bytes
+    ) -> None:
         self._grammar: Final = grammar
         self._peek: Final = peek
+        self._pin: Final = pin
         self._is_pin: Final = is_pin
         self._opening_key: Final = opening_key
         self.selected: dict[int, str] = {}
@@ -72,8 +80,11 @@ class Shadow:
 
     def resolve(self, raw: bytes, link: int) -> bytes:
         """Put into a command what follows from the card's earlier answers."""
-        if link == ANSWERS and self.fetched and raw[5:7] == _DETAILS:
-            return raw[:7] + self.fetched + raw[10:]
+        if link in _IN_DIALOGUE and self.fetched and raw[5:7] == _DETAILS:
+            raw = raw[:7] + self.fetched + raw[10:]
+        if link == TYPES:
+            pin = self._pin()
+            return raw[: -len(pin)] + pin if pin and len(raw) == _TYPED + len(pin) else raw
         if link == PROVES and self.challenge and len(raw) >= 21:
             return raw[:5] + self.proof() + raw[21:]
         return raw

@@ -173,12 +173,15 @@ def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
 
 @cache
 def default_engine() -> Engine:
-    """The signing engine BSIM_ENGINE names, or the fastest there is; ValueError if that name leads to none."""
-    name = os.environ.get("BSIM_ENGINE")
+    """The signing engine BSIM_ENGINE names, or the fastest there is; ValueError if that name leads to none.
+
+    BSIM_NATIVE=0 does without the C extension, as where it was not built.
+    """
+    name, native = os.environ.get("BSIM_ENGINE"), os.environ.get("BSIM_NATIVE") != "0"
     if not name:
-        return engine()
+        return engine(native=native)
     try:
-        return engine(name)
+        return engine(name, native=native)
     except ValueError as fault:
         raise ValueError(f"BSIM_ENGINE: {fault}") from fault
     except ImportError as fault:

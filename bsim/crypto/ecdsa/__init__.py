@@ -38,6 +38,11 @@ class Engine(Protocol):
         """The name `engine` knows it by."""
         ...
 
+    @property
+    def means(self) -> str:
+        """By what means it signs, in a few words for people."""
+        ...
+
     def signer(self, secret: Secret) -> Signer:
         """Make ready to sign with `secret`."""
         ...
@@ -54,19 +59,19 @@ class Engine(Protocol):
         ...
 
 
-def _make_coincurve() -> Engine:
+def _make_coincurve(native: bool) -> Engine:
     from bsim.crypto.ecdsa._coincurve import CoincurveEngine  # noqa: PLC0415 - 14 ms, paid by those who sign
 
-    return CoincurveEngine()
+    return CoincurveEngine(native=native)
 
 
-def _make_cryptography() -> Engine:
+def _make_cryptography(_native: bool) -> Engine:
     from bsim.crypto.ecdsa._cryptography import CryptographyEngine  # noqa: PLC0415 - 14 ms, paid by those who sign
 
     return CryptographyEngine()
 
 
-def _make_pure() -> Engine:
+def _make_pure(_native: bool) -> Engine:
     from bsim.crypto.ecdsa._pure import PureEngine  # noqa: PLC0415 - 17 ms, paid where there is nothing else
 
     return PureEngine()
@@ -74,7 +79,7 @@ def _make_pure() -> Engine:
 
 # In order of preference: one signature costs 1, 15 and 24 times libsecp256k1's. `cryptography` is a dependency
 # anyway, and lacks only where it was built with an OpenSSL before 3.2.
-_ENGINES: Final[dict[str, Callable[[], Engine]]] = {
+_ENGINES: Final[dict[str, Callable[[bool], Engine]]] = {
     "coincurve": _make_coincurve,
     "cryptography": _make_cryptography,
     "ecdsa": _make_pure,
@@ -82,22 +87,23 @@ _ENGINES: Final[dict[str, Callable[[], Engine]]] = {
 NAMES: Final = tuple(_ENGINES)
 
 
-def engine(name: str | None = None) -> Engine:
+def engine(name: str | None = None, *, native: bool = True) -> Engine:
     """Answer the engine of that name: ValueError if there is none, ImportError if its library is missing.
 
     Unnamed, it is the first of `NAMES` whose library can be imported: coincurve, then cryptography, then ecdsa.
+    `native` lets coincurve's sign through the C extension where there is one; signatures are the same without.
     """
     if name is None:
-        return _first()
+        return _first(native)
     if name not in _ENGINES:
         raise ValueError(f"no signing engine {name!r}; there is {', '.join(NAMES)}")
-    return _ENGINES[name]()
+    return _ENGINES[name](native)
 
 
-def _first() -> Engine:
+def _first(native: bool) -> Engine:
     for make in (_make_coincurve, _make_cryptography):
         try:
-            return make()
+            return make(native)
         except ImportError:
             continue
-    return _make_pure()
+    return _make_pure(native)

@@ -1,5 +1,7 @@
 """The default engine: libsecp256k1 through coincurve's `lib` and `ffi`, without coincurve's objects.
 
+Where the C extension is there, it makes the signatures: the same ones, without what cffi costs.
+
 Constant work: no line here branches on a secret. Secrets go into libsecp256k1's constant-time calls only, straight
 from the buffer they lie in; what they answer about a secret is whether it is one, and for a card's keys it always is.
 """
@@ -10,7 +12,9 @@ from typing import Any, Final
 from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 
+from bsim.crypto.ecdsa import Signer
 from bsim.crypto.ecdsa._common import BAD_SECRET, BAD_SUM
+from bsim.crypto.ecdsa._extension import native_signers
 from bsim.crypto.memory import Secret
 
 _DER_LENGTH: Final = 72
@@ -53,13 +57,11 @@ def _sign_with(key: Any) -> Callable[[bytes], bytes]:
 
 
 class CoincurveSigner:
-    """A secret in a buffer of ours, and the call that signs with it."""
+    """A secret in a buffer of ours, and the call that signs with it. That it is a secret is trusted."""
 
     __slots__ = ("_key", "sign")
 
     def __init__(self, secret: Secret) -> None:
-        if len(secret) != 32 or not lib.secp256k1_ec_seckey_verify(_CONTEXT, _lend(secret)):
-            raise ValueError(BAD_SECRET)
         self._key: Any = ffi.new(_BYTES32)
         ffi.memmove(self._key, secret, 32)
         self.sign: Callable[[bytes], bytes] = _sign_with(self._key)
@@ -70,14 +72,20 @@ class CoincurveSigner:
 
 
 class CoincurveEngine:
-    """libsecp256k1, as coincurve built it."""
+    """libsecp256k1, as coincurve built it; it signs through the C extension if that is wanted and can be used."""
 
-    __slots__ = ()
+    __slots__ = ("_make", "means")
     name: Final = "coincurve"
 
-    def signer(self, secret: Secret) -> CoincurveSigner:
+    def __init__(self, *, native: bool = True) -> None:
+        found = native_signers(_CONTEXT, CoincurveSigner) if native else None
+        self._make, self.means = found or (CoincurveSigner, "cffi")
+
+    def signer(self, secret: Secret) -> Signer:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
-        return CoincurveSigner(secret)
+        if len(secret) != 32 or not lib.secp256k1_ec_seckey_verify(_CONTEXT, _lend(secret)):
+            raise ValueError(BAD_SECRET)
+        return self._make(secret)
 
     def public_key(self, secret: Secret) -> bytes:
         """Answer the 65-byte uncompressed point of `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""

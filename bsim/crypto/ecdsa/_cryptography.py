@@ -58,6 +58,7 @@ class CryptographyEngine:
 
     __slots__ = ()
     name: Final = "cryptography"
+    means: Final = "OpenSSL"
 
     def signer(self, secret: Secret) -> HeldSigner:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise). OpenSSL clears what it frees."""

@@ -36,6 +36,7 @@ class PureEngine:
 
     __slots__ = ()
     name: Final = "ecdsa"
+    means: Final = "Python"
 
     def signer(self, secret: Secret) -> HeldSigner:
         """Make ready to sign with `secret` (32 bytes, 1 to n-1; ValueError otherwise)."""
