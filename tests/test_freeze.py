@@ -28,11 +28,18 @@ from bsim.card import T0, freeze
 from bsim.card.abstract import size
 from bsim.card.freeze import FreezeError, Snapshot
 from bsim.card.uicc import Uicc
+from bsim.crypto.ecdsa import engine
 from bsim.profiles import personalisation, personalise, power_on
 from bsim.spec import spec
 from bsim.store import PLAIN, Given, SqliteStore
 
 CARD_SIDE = ("card", "applets")
+
+
+@pytest.fixture(autouse=True)
+def keys_that_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the C extension cannot be brought back once it is wiped; cards that are frozen sign without it."""
+    monkeypatch.setattr("bsim.profiles.default_engine", lambda: engine(native=False))
 
 
 def lived_in() -> Uicc:

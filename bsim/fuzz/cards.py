@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from bsim.applets.wallet_session import WalletRules
 from bsim.card import Uicc
 from bsim.crypto import envelope
 from bsim.crypto import mnemonic as bip39
+from bsim.crypto.ecdsa import Engine, engine
 from bsim.lab.powercut import FaultyStore
 from bsim.profiles import TEST_OPENING_KEY, personalisation, personalise, power_on
 from bsim.store import RamStore
@@ -68,6 +70,12 @@ ROOTS: Final = {
 }
 
 
+@cache
+def _engine() -> Engine:
+    """The engine of cards that are frozen: a key in the C extension cannot be seen into, and not be brought back."""
+    return engine(native=False)
+
+
 def entropy() -> bytes:
     """Answer the canary entropy: 32 bytes that are nobody's seed."""
     return hashlib.sha256(b"bsim fuzz canary").digest()
@@ -79,7 +87,7 @@ def make(name: str, wrap: Callable[[Uicc], None] = lambda _: None) -> tuple[Uicc
     words = None if root.blank else bip39.from_entropy(entropy())
     store = FaultyStore(RamStore())
     personalise(store, personalisation(mnemonic=words, blank=root.blank, bpin=BPIN, iccid=ICCID, state=root.state))
-    card = power_on(store, CounterRng(), root.rules)
+    card = power_on(store, CounterRng(), rules=root.rules, signing=_engine())
     wrap(card)
     store.arm(None)
     return card, store

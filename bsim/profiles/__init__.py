@@ -153,13 +153,18 @@ def stored_profile(store: Store) -> Profile:
         raise StoreError("this store holds no card of a kind known here") from fault
 
 
-def power_on(store: Store, rng: Rng = secrets.token_bytes, rules: WalletRules | None = None) -> Uicc:
-    """Build the card that a store holds, with its profile's rules or others; StoreError if it holds none."""
+def power_on(
+    store: Store, rng: Rng = secrets.token_bytes, *, rules: WalletRules | None = None, signing: Engine | None = None
+) -> Uicc:
+    """Build the card that a store holds; StoreError if it holds none.
+
+    `rules` are others than its profile's; `signing` is another engine than the default one.
+    """
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
     domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, memory.cell(issuer.LAYOUT))
-    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
+    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(signing or default_engine())
     wallet = WalletApplet(applets["wallet"].aids, WALLET_ROUTES, cell, keys, rules or profile.rules)
     return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
 
