@@ -5,6 +5,8 @@ from bsim.client import CardError
 from bsim.fuzz.card_run import NotAllowed
 from bsim.fuzz.cluster import ClusterError
 from bsim.fuzz.finding import FindingError
+from bsim.fuzz.learn.alphabet import AlphabetError
+from bsim.fuzz.learn.machine import MachineError
 from bsim.fuzz.ledger import LedgerError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
@@ -17,9 +19,11 @@ from bsim.tlv import TlvError
 
 _USAGE = (
     UsageError,
+    AlphabetError,
     ClusterError,
     FindingError,
     LedgerError,
+    MachineError,
     NotAllowed,
     TargetError,
     TraceError,

@@ -11,12 +11,14 @@ examples:
   bsim fuzz campaign --dir night               until Ctrl-C; goes on from what is in the folder
   bsim fuzz replay night                       what was found: does it still stand?
   bsim fuzz show night/findings/7QK2.txt --format pytest > test_7qk2.py
+  bsim fuzz report night                       its reports: HTML, JUnit, SARIF, NDJSON, Markdown
+  bsim fuzz learn --dot card.dot               what the card does, as a machine, and against the declaration's
   bsim fuzz bench                              planted faults, engines side by side
 
 `bsim fuzz WHAT --help` has more. Exit codes: 0 clean, 1 findings, 2 wrong usage or no such card,
 3 stopped by a safety rule, 130 interrupted (the report is written all the same).
 """
-PARTS: Final = ("fuzz_run", "fuzz_cases", "fuzz_report", "fuzz_bench")
+PARTS: Final = ("fuzz_run", "fuzz_cases", "fuzz_report", "fuzz_learn", "fuzz_bench")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,8 @@
 import argparse
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +14,52 @@ from bsim.cli.common import UsageError, note, reader_options
 if TYPE_CHECKING:
     from bsim.cli.fuzz_run import LiveLine
     from bsim.fuzz.campaign import Options
+    from bsim.fuzz.card_run import Place
     from bsim.fuzz.result import RunReport
-    from bsim.fuzz.safe import Policy
+    from bsim.fuzz.safe import Policy, SafeCard
+    from bsim.lab.targets import OpenCard
 
 
 def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
     """Fuzz the card in a reader; the card is let go of whatever happens."""
-    from bsim.fuzz.card_run import CardCampaign, Place, check_allowed, digits, identity
+    from bsim.fuzz.card_run import CardCampaign
+
+    with _admitted(args) as (card, policy, _):
+        place = _place(args)
+        campaign = CardCampaign(
+            card,
+            replace(options, folder=args.dir),
+            policy,
+            place,
+            args.on,
+            pretest=not args.no_pretest,
+            on_finding=line.found,
+        )
+        return campaign.run(line.show)
+
+
+@contextmanager
+def safe_card(args: argparse.Namespace) -> Iterator["SafeCard"]:
+    """The card in a reader, every rule of safe mode around it; at the end it is left reset."""
+    from bsim.fuzz.ledger import Journal, Ledger
+    from bsim.fuzz.safe import SafeCard
+
+    with _admitted(args) as (card, policy, identity):
+        place = _place(args)
+        ledger, journal = Ledger(place.ledgers, identity), Journal(place.journal)
+        safe = SafeCard(card, policy, ledger, journal)
+        try:
+            yield safe
+            safe.reset()
+        finally:
+            ledger.close()
+            journal.close()
+
+
+@contextmanager
+def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, bytes]"]:
+    """The card in a reader, if it may be fuzzed; and what may be done to it, and its ATR and ICCID."""
+    from bsim.fuzz.card_run import check_allowed, digits, identity
     from bsim.lab.targets import open_target
 
     policy = _policy(args)
@@ -32,21 +73,19 @@ def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine"
             note("unsafe: this card may be blocked or broken for good")
         else:
             check_allowed(atr, iccid, frozenset(args.allow_card))
-        folder = args.dir or Path("bsim-fuzz")
-        place = Place(args.ledger or state_folder(), folder / f"journal-{int(time.time())}.txt")
-        note(f"journal {place.journal}")
-        campaign = CardCampaign(
-            card,
-            replace(options, folder=args.dir),
-            policy,
-            place,
-            args.on,
-            pretest=not args.no_pretest,
-            on_finding=line.found,
-        )
-        return campaign.run(line.show)
+        yield card, policy, atr + iccid
     finally:
         card.close()
+
+
+def _place(args: argparse.Namespace) -> "Place":
+    """Where the card's account is, and the journal of this run."""
+    from bsim.fuzz.card_run import Place
+
+    folder = getattr(args, "dir", None) or Path("bsim-fuzz")
+    place = Place(args.ledger or state_folder(), folder / f"journal-{int(time.time())}.txt")
+    note(f"journal {place.journal}")
+    return place
 
 
 def _policy(args: argparse.Namespace) -> "Policy":
