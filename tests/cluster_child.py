@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from bsim.fuzz import cluster
@@ -58,7 +59,8 @@ def main(folder: str) -> None:
         if len(actors.actors) == 3 and len(counts) > 8:
             raise KeyboardInterrupt
 
-    report = lead(actors, 2, Coordinator(options), progress)
+    with redirect_stdout(sys.stderr):  # Ray tells of the dead there
+        report = lead(actors, 2, Coordinator(options), progress)
     print(json.dumps(seen | {"counts": counts, "report": report.as_json()}))
 
 

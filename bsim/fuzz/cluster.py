@@ -5,7 +5,9 @@ Ray sends no statistics, and what is started here listens to this machine only, 
 
 import logging
 import os
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any, Final
 
 from bsim.fuzz.campaign import Options, Progress
@@ -70,9 +72,10 @@ def run(
     on_finding: Callable[[Finding], None] = lambda _: None,
 ) -> RunReport:
     """Fuzz with so many actors (None: one for each processor of the cluster) until a budget is spent."""
-    ray = connect(address, jobs)
-    jobs = jobs or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    return lead(Actors(ray, options), jobs, Coordinator(options), progress, on_finding)
+    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died; standard output is the report's
+        ray = connect(address, jobs)
+        jobs = jobs or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        return lead(Actors(ray, options), jobs, Coordinator(options), progress, on_finding)
 
 
 def connect(address: str, jobs: int | None = None) -> Any:
