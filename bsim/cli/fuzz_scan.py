@@ -84,7 +84,6 @@ def _card(args: argparse.Namespace, aids: dict[str, bytes]) -> "Iterator[tuple[C
             yield uicc, applications
         return
     from bsim.cli.fuzz_reader import safe_card
-
     from bsim.lab.guard import EVERYTHING, Guard, Permit
 
     with safe_card(args) as safe:
