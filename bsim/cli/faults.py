@@ -8,6 +8,7 @@ from bsim.fuzz.finding import FindingError
 from bsim.fuzz.learn.alphabet import AlphabetError
 from bsim.fuzz.learn.machine import MachineError
 from bsim.fuzz.ledger import LedgerError
+from bsim.fuzz.traces import LogError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -23,6 +24,7 @@ _USAGE = (
     ClusterError,
     FindingError,
     LedgerError,
+    LogError,
     MachineError,
     NotAllowed,
     TargetError,

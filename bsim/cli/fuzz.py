@@ -18,7 +18,16 @@ examples:
 `bsim fuzz WHAT --help` has more. Exit codes: 0 clean, 1 findings, 2 wrong usage or no such card,
 3 stopped by a safety rule, 130 interrupted (the report is written all the same).
 """
-PARTS: Final = ("fuzz_run", "fuzz_cases", "fuzz_report", "fuzz_learn", "fuzz_scan", "fuzz_doctor", "fuzz_bench")
+PARTS: Final = (
+    "fuzz_run",
+    "fuzz_cases",
+    "fuzz_report",
+    "fuzz_learn",
+    "fuzz_corpus",
+    "fuzz_scan",
+    "fuzz_doctor",
+    "fuzz_bench",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

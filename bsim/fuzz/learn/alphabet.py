@@ -52,8 +52,8 @@ def default(life: str | None, bpin: str = cards.BPIN) -> Alphabet:
     symbols |= {name: send(example(by_name[name])) for name in _CHOSEN if _keeps(by_name[name], life)}
     symbols["TERMINAL_PROFILE"] = send(example(by_name["TERMINAL_PROFILE"]))
     symbols["FETCH"] = send(bytes((by_name["FETCH"].command.cla[0], by_name["FETCH"].command.ins, 0, 0, 0)))
-    symbols[RIGHT] = _answer(Result.PERFORMED, bpin)
-    symbols[GIVES_UP] = _answer(Result.TERMINATED_BY_USER, None)
+    symbols[RIGHT] = answer(Result.PERFORMED, bpin)
+    symbols[GIVES_UP] = answer(Result.TERMINATED_BY_USER, None)
     return symbols | {RESET: POWER_CYCLE}
 
 
@@ -67,7 +67,7 @@ def read(path: Path, bpin: str = cards.BPIN) -> Alphabet:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip() and not line.startswith("#"):
                 name, step, _ = read_line(line)
-                symbols[name] = _answer(Result.PERFORMED, bpin) if name == RIGHT else step
+                symbols[name] = answer(Result.PERFORMED, bpin) if name == RIGHT else step
     except (OSError, UnicodeDecodeError) as fault:
         raise AlphabetError(f"{path}: {fault}") from fault
     except StepError as fault:
@@ -95,7 +95,8 @@ def example(entry: Entry) -> bytes:
     return (good or [examples[0].command])[0]
 
 
-def _answer(result: Result, text: str | None) -> Step:
+def answer(result: Result, text: str | None) -> Step:
+    """Answer what a user does in a dialogue: types a text, or ends it otherwise."""
     entry = grammar().by_name["TERMINAL_RESPONSE"].command
     data = TerminalResponse(1, CommandType.GET_INPUT, HIDDEN_INPUT, result, text).encode()
     return send(CommandApdu(entry.cla[0], entry.ins, 0, 0, data).encode(), ANSWERS)
