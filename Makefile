@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+NODE   := tests/integration/node
 
 .PHONY: demo test check soak format docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/bsim demo
 
-test: check
+test: check $(NODE)/node_modules/.ready
 	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
 
 check: $(VENV)/.ready
@@ -37,5 +38,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_na
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pcsc]"; fi
 	touch $@
 
+# Libraries in JavaScript that the integration suite checks with: pinned, without install scripts. Where there is no
+# npm the suite says so; in CI that is a failure.
+$(NODE)/node_modules/.ready: $(NODE)/package.json $(NODE)/package-lock.json $(VENV)/.ready
+	if tools/setup-system --has node; then cd $(NODE) && npm ci --silent && touch node_modules/.ready; fi
+
 clean:
-	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  $(NODE)/node_modules

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bsim.bench import cards, derive, dispatch, fleet, keccak, peers, personalise, plot, report, sign
+from bsim.bench import assets, cards, derive, dispatch, fleet, keccak, peers, personalise, plot, report, sign
 from bsim.bench.runner import BenchError, Fresh, Home, Loop, Plan, Ratio, Result, Row, interleave, one_core, ratio
 from bsim.cli import main
 from bsim.crypto import verify
@@ -197,12 +197,13 @@ def test_the_whole_stream_is_exported():
         (derive.bench, {"first SIGN after power-on, slot 1", "SIGN, slot 127 of 127", "BIP-32 step, normal"}),
         (keccak.bench, {"bsim"}),
         (personalise.bench, {"new_card(mnemonic)", "power_on, file", "memory: a card with 127 slots"}),
+        (lambda plan: assets.bench(plan, many=200), {"a page, 100 assets", "the list, 200 assets"}),
         (
             lambda plan: fleet.bench(plan, sizes=(1, 3), jobs=12),
             {"memory a card, fleet of 3", "sign, 1 process", "sign, 2 processes"},
         ),
     ],
-    ids=["sign", "dispatch", "derive", "keccak", "personalise", "fleet"],
+    ids=["sign", "dispatch", "derive", "keccak", "personalise", "assets", "fleet"],
 )
 def test_each_bench_runs(bench: Callable[[Plan], Result], rows: set[str]):
     result = bench(TINY)
@@ -318,4 +319,5 @@ def test_the_pcsc_bench_runs():
     code = "from bsim.bench import pcsc, report; from bsim.bench.runner import Plan;"
     code += "import json; print(json.dumps(report.as_json(pcsc.bench(Plan(rounds=1), exchanges=2))))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert {row["name"] for row in json.loads(done.stdout)["rows"]} == {"ours", "echo", "naive", "bridge"}
+    rows = {row["name"] for row in json.loads(done.stdout)["rows"]}
+    assert rows == {"ours", "echo", "naive", "bridge", "10 TPDUs of full exports"}

@@ -237,7 +237,7 @@ def test_what_sign_refuses(bsim, keyed):
     assert "9 tries left" in refused("--slot", "1", "--bpin", "000000", DIGEST, code=1)
     assert "BPIN was not verified" in refused("--slot", "1", "--handset", "cancel", DIGEST, code=1)
     assert "six digits" in refused("--slot", "1", "--bpin", "1", DIGEST, code=2)
-    assert "right, wrong, cancel" in refused("--slot", "1", "--handset", "maybe", DIGEST, code=2)
+    assert "right, wrong, yes, no, cancel" in refused("--slot", "1", "--handset", "maybe", DIGEST, code=2)
     assert "terminal" in refused("--slot", "1", "--handset", "ask", DIGEST, code=2)
 
 

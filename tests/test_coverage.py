@@ -67,7 +67,8 @@ def test_nothing_covers_nothing_and_traces_add_up(path, tmp_path):
 
 
 def test_one_applet_alone(path):
-    assert set(measure([read(path)], ["wallet"]).commands) == set(SPEC.applets["wallet"].commands)
+    assert set(measure([read(path)], ["wallet"]).commands) == set(SPEC.applets["wallet"].declared_by(""))
+    assert set(measure([read(path)], ["signing"]).commands) == set(SPEC.applets["wallet"].declared_by("signing"))
     with pytest.raises(ValueError, match="no applet 'walet'"):
         measure([], ["walet"])
 

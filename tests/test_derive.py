@@ -8,12 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import load
 
-from bsim.crypto import ecdsa, ed25519
-from bsim.crypto.derive import HARDENED, Bip32, Node, Scheme, Slip10Ed25519, parse_path
+from bsim.crypto import ecdsa, ed25519, p256
+from bsim.crypto.derive import HARDENED, Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2, parse_path
 
 BIP32, SLIP10 = load("bip32"), load("slip10")
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-SCHEMES: tuple[Scheme, ...] = (Bip32(ecdsa.engine()), Slip10Ed25519())
+SCHEMES: tuple[Scheme, ...] = (Bip32(ecdsa.engine()), Slip10Ed25519(), Slip10P256(), Slip10Sm2())
+CURVES = {
+    "secp256k1": (SCHEMES[0], ecdsa.engine().public_key),
+    "ed25519": (SCHEMES[1], ed25519.public_key),
+    "nist256p1": (SCHEMES[2], p256.public_key),
+}
 
 
 def base58check(text: str) -> bytes:
@@ -62,14 +67,14 @@ def test_bip32_keys_out_of_range_are_no_keys_here(name: str, vector: dict[str, s
 
 @pytest.mark.parametrize(("vector", "step"), steps(SLIP10["vectors"]))
 def test_slip10(vector: dict[str, Any], step: dict[str, str]) -> None:
-    scheme: Scheme = Slip10Ed25519() if vector["curve"] == "ed25519" else Bip32(ecdsa.engine())
+    scheme, public_key = CURVES[vector["curve"]]
     node = scheme.derive(bytes.fromhex(vector["seed"]), step["path"])
     assert node.secret.hex() == step["private"]
     assert node.chain_code.hex() == step["chain_code"]
     if vector["curve"] == "ed25519":
-        assert "00" + ed25519.public_key(node.secret).hex() == step["public"]
+        assert "00" + public_key(node.secret).hex() == step["public"]
     else:
-        assert compressed(ecdsa.engine().public_key(node.secret)).hex() == step["public"]
+        assert compressed(public_key(node.secret)).hex() == step["public"]
 
 
 class Rigged:
@@ -126,7 +131,8 @@ def test_nodes_show_nothing() -> None:
 
 
 def test_account_paths() -> None:
-    bip32, slip10 = SCHEMES
+    bip32, slip10, *curves = SCHEMES
+    assert {scheme.account_path(60, 1) for scheme in curves} == {bip32.account_path(60, 1)}
     assert bip32.account_path(60, 1) == parse_path("m/44'/60'/0'/0/1")
     assert slip10.account_path(501, 127) == parse_path("m/44'/501'/0'/0'/127'")
     assert bip32.account_path(HARDENED - 1, HARDENED - 1)[1:] == (0xFFFFFFFF, HARDENED, 0, HARDENED - 1)

@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from bsim.cli import main
 from bsim.cli.common import UsageError
-from bsim.cli.fleet import Progress, progress_line
 from bsim.cli.fleet_serve import ports
+from bsim.cli.progress import Progress, bar, progress_line
 from bsim.client import Wallet
 from bsim.crypto import ed25519, mnemonic
 from bsim.crypto.algorithm import Algorithm
@@ -554,6 +554,8 @@ def test_progress_is_a_line_on_a_terminal_only() -> None:
     assert file.getvalue() == ""
     assert terminal.getvalue().count("\r") == 2
     assert "\r2/2  " in terminal.getvalue()
+    assert "[" + "#" * 30 + "]" in terminal.getvalue()
+    assert bar(1, 3) == "[" + "#" * 10 + "." * 20 + "]"
     assert progress_line(12_345, 100_000, 2.857) == "12,345/100,000  4,321/s  ETA 00:20"
     assert progress_line(0, 10, 1.0) == "0/10  0/s  ETA --:--"
 

@@ -113,7 +113,7 @@ def test_without_known_tries_nothing_wrong_is_typed(place: Place, no_fsync: None
     [
         (apdu("SET_BPIN", bpin=b"111111"), "nothing brings back"),
         (apdu("GENERATE_SEED"), "nothing brings back"),
-        (bytes.fromhex("80E60C0000"), "nothing brings back"),
+        (bytes.fromhex("80F80C0000"), "nothing brings back"),
         (bytes.fromhex("0020000108") + b"12345678", "nothing brings back|never guessed"),
         (bytes.fromhex("8482000010") + bytes(16), "nothing brings back|never guessed"),
         (b"\x80", "no|none"),

@@ -73,7 +73,7 @@ def test_scripts(script: str, steps: list[tuple[str, float | None]]) -> None:
     "script", ["", "left", "right@", "right@s", "right@-1s", "right@1m", "right,,wrong", "right wrong"]
 )
 def test_scripts_that_are_none(script: str) -> None:
-    with pytest.raises(ValueError, match=r"is none of right, wrong, cancel, silent or digits"):
+    with pytest.raises(ValueError, match=r"is none of right, wrong, yes, no, cancel, silent or digits"):
         parse_script(script)
     with pytest.raises(ValueError, match=r"handset script: entry [12] "):
         in_handset(bare_card(), script)

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from card_files import KEY_FILE, fast_folder, load
 from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key
+from kill_child import ISSUED
 
-from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, WalletState
+from bsim.applets import assets_state, signing_state
+from bsim.applets.wallet_state import LAYOUT, MAX_TRIES
+from bsim.chains.asset import State
 from bsim.crypto.mnemonic import seed as seed_of
 from bsim.store import Given, SqliteStore
 
@@ -38,6 +41,11 @@ class Expected:
 
     def __init__(self) -> None:
         self.seed, self.slots, self.bpin = bip39_seed(), 0, BPIN
+        self.assets: dict[int, tuple[int, State]] = {}
+        self.last = 0
+        self.device = False
+        self.login: int | None = None
+        """What the last sign-in to the site said it was issued at, since the card may sign in there by itself."""
 
     def done(self, action: str, new: str) -> None:
         if action == "derive":
@@ -45,21 +53,58 @@ class Expected:
         elif action == "change":
             self.bpin = new
         elif action == "restore":
-            self.seed, self.slots = RESTORED, 0
+            self.assets = self.assets if self.seed == RESTORED else {}
+            self.seed, self.slots, self.login = RESTORED, 0, None
+        elif action == "attest":
+            self.device = True
+        elif action == "login":
+            self.login = max(self.login or 0, ISSUED + int(new))
+        elif action == "add":
+            self.last += 1
+            self.assets[self.last] = (int(new), State.HELD)
+        elif action == "remove":
+            del self.assets[int(new)]
+        elif action == "transfer":
+            self.assets[int(new)] = (self.assets[int(new)][0], State.LEAVING)
 
-    def settle(self, state: WalletState, begun: tuple[str, str] | None) -> str:
+    @property
+    def all(self) -> tuple[object, ...]:
+        """Everything that is compared."""
+        return self.seed, self.slots, self.bpin, self.assets, self.last, self.device, self.login
+
+    def settle(self, records: Mapping[str, bytes], begun: tuple[str, str] | None) -> str:
         """Judge a card that comes back; what was begun counts as done if the card has it."""
-        found = (state.seed, len(state.slots), state.bpin.decode())
+        state = LAYOUT.load(records)
+        tokens, last = assets(records)
+        signing = signing_state.LAYOUT.load(records)
+        assert bool(signing.device_key) == bool(signing.certificate), "a device key without its certificate"
+        login = signing.policies[0].last if signing.policies else None
+        found = (state.seed, len(state.slots), state.bpin.decode(), tokens, last, bool(signing.device_key), login)
         outcome = "before"
-        if begun and found != (self.seed, self.slots, self.bpin):
+        if begun and found != self.all:
             self.done(*begun)
             outcome = "after"
-        assert found == (self.seed, self.slots, self.bpin), "lost or half-written"
-        spent = begun is not None and begun[0] in {"verify", "wrong", "change", "restore"}
+        assert found == self.all, "lost or half-written"
+        spent = begun is not None and begun[0] in {
+            "verify",
+            "wrong",
+            "change",
+            "restore",
+            "add",
+            "remove",
+            "transfer",
+            "login",
+        }
         assert state.tries in ({MAX_TRIES, MAX_TRIES - 1, MAX_TRIES - 2} if spent else {MAX_TRIES})
         for number, slot in enumerate(state.slots, 1):
             assert slot.public_key == KEYS(number, self.seed), "a slot without its key"
         return outcome
+
+
+def assets(records: Mapping[str, bytes]) -> tuple[dict[int, tuple[int, State]], int]:
+    """The token ids and states by the card's numbers, and the number given last."""
+    tokens = {one.number: (int.from_bytes(one.token_id), one.state) for one in assets_state.listed(records)}
+    return tokens, assets_state.LAYOUT.load(records).last
 
 
 class _Keys(dict[tuple[int, bytes], bytes]):
@@ -87,7 +132,7 @@ def test_killed(path: Path, kills: int) -> None:
             if what == "done":
                 expected.done(action, new)
                 acknowledged += 1
-        outcome = expected.settle(LAYOUT.load(load(path, KEY_FILE)), begun)
+        outcome = expected.settle(load(path, KEY_FILE), begun)
         tally[f"{begun[0] if begun else 'idle'}, {outcome}"] += 1
         restore_tries(path)
         if not lines:

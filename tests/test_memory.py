@@ -24,7 +24,7 @@ from bsim.applets.keys import Keys
 from bsim.applets.wallet_state import LAYOUT, Slot
 from bsim.crypto import ecdsa, mnemonic
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2
 from bsim.crypto.memory import wipe, wipe_unshared
 from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
@@ -288,8 +288,8 @@ def test_nodes_are_wiped_on_the_way_and_after_use() -> None:
             made.append(super()._root(digest))
             return made[-1]
 
-        def _child(self, node: Node, digest: bytes) -> Node:
-            made.append(super()._child(node, digest))
+        def _child(self, node: Node, index: int, digest: bytes) -> Node:
+            made.append(super()._child(node, index, digest))
             return made[-1]
 
     with Watched(ecdsa.engine()).derive(bytes(range(64)), "m/44'/60'/0'/0/1") as node:
@@ -308,7 +308,11 @@ def test_what_is_hashed_is_not_what_a_node_keeps() -> None:
     assert parent.secret == before
 
 
-@pytest.mark.parametrize("scheme", [Bip32(ecdsa.engine()), Slip10Ed25519()], ids=lambda scheme: type(scheme).__name__)
+@pytest.mark.parametrize(
+    "scheme",
+    [Bip32(ecdsa.engine()), Slip10Ed25519(), Slip10P256(), Slip10Sm2()],
+    ids=lambda scheme: type(scheme).__name__,
+)
 def test_what_went_into_the_hash_and_came_out_is_overwritten(scheme: Scheme, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes | bytearray] = []
     digest = hmac.digest

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import helpers
 import pytest
+from asset_oracle import Token, add, fill, many, stream
 from card_files import fast_folder
 from helpers import (
     BPIN,
@@ -30,7 +31,9 @@ from helpers import (
     send,
 )
 
+from bsim.applets.collectibles import COMMANDS as ASSETS
 from bsim.applets.routes import Routes, compile_route
+from bsim.applets.signing import COMMANDS as SIGNING
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import LAYOUT, MAX_TRIES, Slot, WalletState
 from bsim.card.commands import COMMANDS as UICC_COMMANDS
@@ -42,7 +45,7 @@ from bsim.lab.powercut import FaultyStore, PowerCut
 from bsim.ports import Card, Store
 from bsim.profiles import power_on
 from bsim.spec import Example
-from bsim.store import RamStore, SqliteStore
+from bsim.store import PER_BLOCK, RamStore, SqliteStore
 
 NEW = "271828"
 WRONG = "000000"
@@ -148,6 +151,49 @@ def of_flows() -> Iterator[Scenario]:
 
     yield Scenario("RESTORE_SEED", "while the BPIN is asked for", asked, restore)
     yield Scenario("RESTORE_SEED", "and what follows", asked, restored_and_used, several=True)
+
+    def collected(store: Store) -> Card:
+        card = keyed(store)
+        enter(card, card.transmit(apdu("VERIFY_BPIN")), BPIN)
+        fill(card, many(2 * PER_BLOCK + 3))
+        return card
+
+    def collect(card: Card) -> None:
+        fill(card, [Token(10**6), Token(10**6 + 1)])
+        for number in (1, PER_BLOCK, 2 * PER_BLOCK):
+            expect(card, "REMOVE_ASSET", number=number)
+        stream(card)
+        add(card, Token(10**6 + 2))
+
+    yield Scenario("ADD_ASSET", "several blocks of them", collected, collect, several=True)
+    yield Scenario("RESTORE_SEED", "and its assets go with the seed", collected, restore)
+
+    def attested(store: Store) -> Card:
+        card = in_handset(bare_card(store=store), "right", BPIN)
+        for reference in (*chain(example_of("ATTEST")[1]), "ATTEST"):
+            run(card, example_of(reference)[1])
+        return card
+
+    def allowed(store: Store) -> Card:
+        """A card that logs in to example.org by itself."""
+        card = in_handset(bare_card(store=store), "right", BPIN)
+        for reference in (*chain(example_of("LOGIN.2")[1]), "LOGIN.2"):
+            run(card, example_of(reference)[1])
+        return card
+
+    def logged_in(card: Card) -> None:
+        raw = example_of("LOGIN.2")[1].command
+        expect_login(card, raw.replace(b"22:13:20Z", b"22:13:21Z"))
+
+    def expect_login(card: Card, raw: bytes) -> None:
+        assert card.transmit(raw) == b"\x90\0"
+
+    yield Scenario("LOGIN", "by itself", allowed, logged_in)
+    yield Scenario(
+        "LOGIN", "by hand, once it is allowed", allowed, lambda card: expect_login(card, example_of("LOGIN")[1].command)
+    )
+    yield Scenario("RESTORE_SEED", "and its permissions go with the seed", allowed, restore)
+    yield Scenario("ATTEST", "a second time", attested, lambda card: run(card, example_of("ATTEST")[1]))
 
     def pipelined(card: Card) -> None:
         derive(1, 1, card)
@@ -370,7 +416,9 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, name: str, handler: Callable[.
 
     command = COMMANDS[name]
     table = {**SOUND, name: (command, compile_route(command, handler, (), {"algorithm": Algorithm}))}
-    monkeypatch.setattr("bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table)))
+    monkeypatch.setattr(
+        "bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
+    )
 
 
 def derive_early(ctx: WalletSession, coin_type: int, kind: Algorithm) -> bytes:

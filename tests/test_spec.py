@@ -128,7 +128,7 @@ def test_files_that_are_no_toml_are_left_alone(tmp_path: Path) -> None:
 
 def test_what_ships_is_read_once() -> None:
     assert spec() is spec()
-    assert set(SPEC.applets) == {"uicc", "issuer", "wallet"}
+    assert set(SPEC.applets) >= {"uicc", "issuer", "wallet", "usim", "gsm"}
     assert len(COMMANDS) == sum(len(applet.commands) for applet in SPEC.applets.values()), "names are used once"
 
 
@@ -303,3 +303,70 @@ def test_a_refusal_says_why() -> None:
 
 def test_kinds_of_fields() -> None:
     assert [kind.size for kind in Kind] == [1, 2, 4, 0, 0]
+
+
+MORE = """
+[applet]
+name = "more"
+extends = "one"
+title = "More"
+reference = "none"
+[rights]
+guest = "invited"
+[life_cycle.asleep]
+refuses = { BOW = "6985" }
+[[command]]
+name = "BOW"
+title = "Bow"
+source = "chosen"
+danger = "safe"
+reference = "none"
+cla = "80"
+ins = "D0"
+p1 = "00"
+p2 = "00"
+when = ["ready"]
+needs = ["owner", "guest"]
+sw = { "9000" = "bowed" }
+[[command.example]]
+title = "Bowed"
+given = ["DO"]
+command = "80D00000"
+sw = "9000"
+"""
+ASLEEP = '[life_cycle.asleep]\ntitle = "Asleep"\nrefuses = { DO = "6985" }\n'
+
+
+def extended(folder: Path, more: str = MORE) -> object:
+    """A declaration and one that extends it; the extension's file comes first."""
+    (folder / "a.toml").write_text(more)
+    return read(folder, GOOD.replace("[[command]]", f"{ASLEEP}[[command]]", 1))
+
+
+def test_an_extension_adds_to_its_applet(tmp_path: Path) -> None:
+    applet = extended(tmp_path).applets["one"]  # type: ignore[attr-defined]
+    assert list(applet.commands) == ["DO", "BOW"]
+    assert list(applet.declared_by("")) == ["DO"]
+    assert list(applet.declared_by("more")) == ["BOW"]
+    assert applet.commands["BOW"].applet == "one"
+    assert applet.rights.keys() == {"owner", "guest"}
+    assert applet.extensions["more"].rights == {"guest"}
+    asleep = applet.life_cycle["asleep"]
+    assert (asleep.title, dict(asleep.refuses)) == ("Asleep", {"DO": "6985", "BOW": "6985"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('extends = "one"', 'extends = "two"', "a.toml, applet: it extends two, which is not declared"),
+        ('extends = "one"', 'extends = "one"\naids = ["F0"]', "unknown key aids"),
+        ('guest = "invited"', 'owner = "somebody"', "owner is declared twice"),
+        ('"BOW"', '"DO"', "DO is declared twice"),
+        ("refuses = { BOW", "refuses = { DO", "DO is declared twice"),
+        ('"guest"]', '"thief"]', "thief is not declared"),
+    ],
+)
+def test_an_extension_takes_nothing_away(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    assert old in MORE
+    with pytest.raises(SpecError, match=reason):
+        extended(tmp_path, MORE.replace(old, new))

@@ -48,7 +48,10 @@ KINDS = ((60, SECP256K1), (503, SECP256K1), (SOLANA, ED25519))
 DIGEST = b"\x5a" * 32
 
 OK, MORE = 0x9000, 0x6300
-ASK, NEW, REPEAT, TELL = "ask", "new", "repeat", "tell"
+ASK, NEW, REPEAT, TELL, PAGE, CONFIRM = "ask", "new", "repeat", "tell", "page", "confirm"
+# The example of EIP-155: its unsigned transaction, and the hash the EIP prints.
+UNSIGNED = bytes.fromhex("ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080")
+HASH = bytes.fromhex("daf5a779ae972f972197303d7b574746c7ef83eadac0f2791ad23db92e4c8e53")
 
 REACHED = [
     *((name, 0x6881) for name in ("SIGN", "SELECT", "MANAGE_CHANNEL")),
@@ -63,6 +66,9 @@ REACHED = [
     *((name, 0x6A80) for name in ("RESTORE_SEED", "TERMINAL_RESPONSE")),
     *((name, 0x6A88) for name in ("SIGN", "DERIVE_KEY", "EXPORT_PUBKEYS")),
     *((name, 0x6D00) for name in ("SIGN", "GET_VERSION")),
+    *(("SIGN_TRANSACTION", sw) for sw in (0x9100, 0x6982, 0x6985, 0x6A80, 0x6A88)),
+    *(("GET_RESULT", sw) for sw in (OK, 0x6982, 0x6985)),
+    ("GET_STATUS", OK),
     ("EXPORT_PUBKEYS", MORE),
     ("EXTERNAL_AUTHENTICATE", 0x6300),
     ("EXTERNAL_AUTHENTICATE", 0x6984),
@@ -92,6 +98,11 @@ def signature_of(entropy: bytes, coin_type: int, slot: int, algorithm: int) -> b
     return signature(coin_type, slot, DIGEST, seed_of(entropy))
 
 
+@cache
+def approved(entropy: bytes, coin_type: int, slot: int) -> bytes:
+    return signature(coin_type, slot, HASH, seed_of(entropy))
+
+
 class TellingRng:
     """Randomness that remembers what it said last."""
 
@@ -113,6 +124,9 @@ class Session:
     issuer: bool = False
     challenge: bytes = b""
     rest: bytes = b""
+    result: bytes | None = None
+    """The signature the user approved; nothing while they are asked, None where nothing is to be had."""
+    open: bool = True
 
 
 @dataclass
@@ -124,6 +138,8 @@ class Dialogue:
     stage: str
     fetched: bool = False
     new: str = ""
+    key: tuple[bytes, int, int] = (b"", 0, 0)
+    """With what is to be signed: the card's entropy, the coin type and the slot."""
 
 
 @dataclass
@@ -261,7 +277,7 @@ class CardMachine(RuleBasedStateMachine):
             self.judge(raw, 0x6881 if closed else 0x6A86)
             return
         del self.model.selected[closed]
-        self.model.sessions.pop(closed, None)
+        self.model.sessions.pop(closed, Session()).open = False
         self.judge(raw, OK)
 
     @rule(channel=open_ones)
@@ -286,13 +302,13 @@ class CardMachine(RuleBasedStateMachine):
             return
         asked.fetched = True
         self.asked = ProactiveCommand.parse(self.judge(raw, OK, None))
-        assert self.asked.hidden == (asked.stage != TELL)
+        assert self.asked.hidden == (asked.stage in {ASK, NEW, REPEAT})
         if asked.stage == ASK and self.model.tries < MOST_TRIES and self.asked.text != "Enter BPIN":
             assert self.asked.text == f"Wrong BPIN, {self.model.tries} tries left. Enter BPIN"
 
     @rule(
         channel=open_ones,
-        typed=st.sampled_from(("right", "right", "right", "000000", "654321", "12345", None)),
+        typed=st.sampled_from(("right", "right", "right", "000000", "654321", "12345", "\0", None)),
         number=st.sampled_from((0, 0, 0, 0, 1)),
     )
     def respond(self, channel: int, typed: str | None, number: int) -> None:
@@ -311,12 +327,27 @@ class CardMachine(RuleBasedStateMachine):
             self.judge(raw, 0x6A80)
             return
         self.model.dialogue = None
-        if text is not None and asked.stage != TELL:
+        if asked.kind == "sign":
+            self.decided(asked, text)
+        elif text is not None and asked.stage != TELL:
             self.typed(asked, text)
         self.judge(raw, OK)
 
+    def decided(self, asked: Dialogue, text: str | None) -> None:
+        """The user read a page, or answered: only a yes signs, and only with the key that was shown."""
+        model, session, (entropy, coin_type, slot) = self.model, asked.session, asked.key
+        if session.open and text is not None and asked.stage == PAGE:
+            model.dialogue = Dialogue("sign", session, CONFIRM, key=asked.key)
+            return
+        granted = session.open and session.verified and model.tries > 0 and model.entropy == entropy
+        same = model.slots[slot - 1 : slot] == [(coin_type, SECP256K1)]
+        yes = asked.stage == CONFIRM and text == "\1"
+        session.result = approved(entropy, coin_type, slot) if yes and granted and same else None
+
     def right_answer(self) -> str:
         asked = self.model.dialogue
+        if asked is not None and asked.stage == CONFIRM:
+            return "\1"
         return asked.new if asked is not None and asked.stage == REPEAT else self.model.bpin
 
     def typed(self, asked: Dialogue, text: str) -> None:
@@ -376,6 +407,53 @@ class CardMachine(RuleBasedStateMachine):
             self.judge(raw, 0x6A88)
         else:
             self.judge(raw, OK, signature_of(self.model.entropy, coin_type, slot, slots[slot - 1][1]))
+
+    @rule(channel=open_ones, slot=st.integers(0, 3), whole=st.sampled_from((True, True, True, False)))
+    def sign_transaction(self, channel: int, slot: int, whole: bool) -> None:
+        raw = apdu("SIGN_TRANSACTION", on=channel, slot=slot, family=1, payload=UNSIGNED if whole else UNSIGNED[:-1])
+        if not self.reachable(channel, "wallet", raw):
+            return
+        model, session = self.model, self.model.session(channel)
+        refusal = model.bpin_right(session)
+        if refusal is not None:
+            self.judge(raw, refusal)
+        elif not 1 <= slot <= len(model.slots):
+            self.judge(raw, 0x6A88)
+        elif model.slots[slot - 1][1] != SECP256K1 or not whole:
+            self.judge(raw, 0x6A80)
+        elif not model.terminal or model.dialogue is not None:
+            self.judge(raw, 0x6985)
+        else:
+            session.result = b""
+            key = (model.entropy, model.slots[slot - 1][0], slot)
+            model.dialogue = Dialogue("sign", session, PAGE, key=key)
+            self.judge(raw, OK)
+
+    @rule(channel=open_ones)
+    def result(self, channel: int) -> None:
+        raw = apdu("GET_RESULT", on=channel)
+        if not self.reachable(channel, "wallet", raw):
+            return
+        found = self.model.session(channel).result
+        if not found:
+            self.judge(raw, 0x6985 if found is None else 0x6982)
+            return
+        data = self.judge(raw, OK, None)
+        assert data[:34] == b"\x80\x20" + HASH
+        assert data.endswith(bytes((0x84, len(found))) + found)
+
+    @rule(channel=open_ones)
+    def where_it_stands(self, channel: int) -> None:
+        raw = apdu("GET_STATUS", on=channel)
+        if not self.reachable(channel, "wallet", raw):
+            return
+        model, session, asked = self.model, self.model.session(channel), self.model.dialogue
+        own = asked is not None and asked.session is session and asked.stage != TELL
+        kinds = {"verify": 1, "update": 2, "sign": 3}
+        dialogue = 0 if asked is None else kinds[asked.kind] if own else 4
+        data = self.judge(raw, OK, None)
+        assert data[1:4] == bytes((model.tries, bool(model.entropy), len(model.slots)))
+        assert data[8:10] == bytes((session.verified, dialogue))
 
     @rule(channel=open_ones, part=st.sampled_from(("FIRST", "NEXT")))
     def export(self, channel: int, part: str) -> None:
@@ -533,6 +611,17 @@ class CardMachine(RuleBasedStateMachine):
         self.derive(channel, kind)
         self.sign(channel, slot, kind, True)
         self.backup(channel)
+
+    @rule(channel=open_ones, slot=st.integers(1, 2), answer=st.sampled_from(("right", "right", "\0", None)))
+    def approve(self, channel: int, slot: int, answer: str | None) -> None:
+        self.type_bpin(channel, 0)
+        self.derive(channel, KINDS[0])
+        self.sign_transaction(channel, slot, True)
+        for typed in ("right", answer):
+            self.result(channel)
+            self.fetch(0, False)
+            self.respond(0, typed, 0)
+        self.result(channel)
 
     @rule(channel=open_ones, backup=st.sampled_from(BACKUPS), right=st.sampled_from((True, True, False)))
     def restore_at_once(self, channel: int, backup: bytes, right: bool) -> None:

@@ -48,8 +48,18 @@ CARDS = {
     ],
     "terminated": [lambda: used(state="terminated")],
 }
-# Refused in every state for want of a session that another command opens.
-WANT_MORE = {"EXTERNAL_AUTHENTICATE": "6984", "WRITE_SESSION_KEY": "6982"}
+# Refused in every state for want of a session, an asset or a payload that another command brings.
+WANT_MORE = {
+    "EXTERNAL_AUTHENTICATE": "6984",
+    "WRITE_SESSION_KEY": "6982",
+    "WALLET_EXTERNAL_AUTHENTICATE": "6985",
+    "REMOVE_ASSET": "6A88",
+    "GET_ASSET": "6A88",
+    "TRANSFER_ASSET": "6A88",
+    "GET_RESULT": "6985",
+    "LOGIN": "6A80",  # the example is for the account of the test card's seed
+    "GET_CERTIFICATE": "6300",  # more segments follow
+}
 
 
 @pytest.mark.parametrize("state", WALLET.life_cycle)

@@ -218,7 +218,7 @@ def test_records_that_are_incomplete(records: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "slots", ["00", "0000003C0141", "0000003C0341" + "00" * 65, "0000003C014104", "0000003C0100" * 128]
+    "slots", ["00", "0000003C0141", "0000003C7F41" + "00" * 65, "0000003C014104", "0000003C0100" * 128]
 )
 def test_damaged_slots(slots: str) -> None:
     store = RamStore()

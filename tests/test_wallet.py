@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from types import ModuleType
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ecdsa.util import sigdecode_der
 from helpers import (
     BPIN,
+    COMMANDS,
     CONFLUX,
     DIGEST,
     ED25519,
@@ -49,7 +51,8 @@ from mnemonic import Mnemonic
 from sha3 import keccak_256
 
 from bsim.applets.wallet_session import WalletRules
-from bsim.crypto import envelope
+from bsim.crypto import envelope, p256, sm2
+from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
 from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile, power_on
 from bsim.store import RamStore
@@ -195,11 +198,31 @@ def test_there_is_no_slot_128() -> None:
     assert sign(card, 127) == signature(ETHEREUM, 127)
 
 
-@pytest.mark.parametrize("algorithm", [0, 3, 0x7F, 0xFF])
-def test_unknown_algorithms(algorithm: int) -> None:
-    card = new_card()
+@pytest.mark.parametrize(
+    ("profile", "algorithm"),
+    [("extended", 0), ("extended", 5), ("extended", 0x7F), ("strict", 0xFF), ("strict", 3), ("strict", 4)],
+)
+def test_unknown_algorithms(profile: str, algorithm: int) -> None:
+    card = new_card(profile=profile)
     assert exchange(card, apdu("DERIVE_KEY", coin_type=60, algorithm=1)[:-1] + bytes((algorithm,))) == (b"", 0x6A80)
     assert export(card) == b""
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "scheme", "module"), [(3, Slip10Sm2(), sm2), (4, Slip10P256(), p256)], ids=["SM2", "P-256"]
+)
+def test_slots_on_the_curves_of_permissioned_chains(algorithm: int, scheme: Scheme, module: ModuleType) -> None:
+    card = verified_card()
+    derive(card, ETHEREUM, algorithm, count=2)
+    head = ETHEREUM.to_bytes(4, "big")
+    with scheme.derive(bip39_seed(MNEMONIC), "m/44'/60'/0'/0/2") as node:
+        public_key = module.public_key(node.secret)
+    assert export(card).endswith(b"\xc2\x47" + head + bytes((2, algorithm)) + public_key)
+    assert module.verify(public_key, DIGEST, sign(card, 2))
+    sign(card, 2, digest=DIGEST[1:], sw=0x6A80)
+    card.reset()
+    select(card)
+    assert len(export(card)) == 2 * 73
 
 
 @pytest.mark.parametrize("coin_type", [2**31, 2**32 - 1])
@@ -211,9 +234,12 @@ def test_coin_types_that_cannot_be_hardened(coin_type: int) -> None:
 
 @pytest.mark.parametrize("profile", ["strict", "extended"])
 @pytest.mark.parametrize("ins", range(0xD0, 0xE0))
-def test_ins_d0_to_df_are_not_there_yet(profile: str, ins: int) -> None:
+def test_ins_d0_to_df_are_the_extended_profiles(profile: str, ins: int) -> None:
     card = new_card(profile=profile)
-    assert exchange(card, bytes((0x80, ins, 0, 0))) == (b"", 0x6D00)
+    there = profile == "extended" and any(
+        command.ins == ins and command.cla == (0x80,) for command in COMMANDS.values() if command.applet == "wallet"
+    )
+    assert (exchange(card, bytes((0x80, ins, 0xFF, 0xFF)))[1] == 0x6D00) is not there
     assert exchange(card, bytes((0x00, ins, 0, 0))) == (b"", 0x6D00)
 
 

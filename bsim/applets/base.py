@@ -61,20 +61,31 @@ class Binding(Generic[S]):
 
         return bind
 
-    def compile(self) -> dict[str, tuple[Command, Route]]:
-        """Turn every entry into a route; BindingError where code or declaration lacks its counterpart."""
-        self._check_complete("handler", self._handlers, self.spec.commands)
-        self._check_complete("condition", self._conditions, self.spec.conditions)
-        self._check_complete("right", self._rights, self.spec.rights)
-        return {name: (command, self._route(command)) for name, command in self.spec.commands.items()}
+    def compile(self, extension: str = "") -> dict[str, tuple[Command, Route]]:
+        """Turn every entry of the applet, or of one that extends it, into a route.
 
-    def refused_in(self, state: str) -> dict[str, tuple[Command, Route]]:
+        BindingError where code or declaration lacks its counterpart.
+        """
+        declared, added = self.spec.declared_by(extension), self.spec.extensions.get(extension)
+        conditions, rights = (added.conditions, added.rights) if added else self._own()
+        self._check_complete("handler", self._handlers, declared, self.spec.commands)
+        self._check_complete("condition", self._conditions, conditions, self.spec.conditions)
+        self._check_complete("right", self._rights, rights, self.spec.rights)
+        return {name: (command, self._route(command)) for name, command in declared.items()}
+
+    def refused_in(self, state: str, extension: str = "") -> dict[str, tuple[Command, Route]]:
         """Answer routes for a state of the applet's life that never ends: what it refuses, they only refuse."""
         refuses = self.spec.life_cycle[state].refuses
         return {
             name: (command, refuse(SW(int(refuses[name], 16))) if name in refuses else self._route(command))
-            for name, command in self.spec.commands.items()
+            for name, command in self.spec.declared_by(extension).items()
         }
+
+    def _own(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The conditions and rights that no extension declares."""
+        added = self.spec.extensions.values()
+        conditions = frozenset(self.spec.conditions).difference(*(one.conditions for one in added))
+        return conditions, frozenset(self.spec.rights).difference(*(one.rights for one in added))
 
     def _route(self, command: Command) -> Route:
         handler = self._handlers[command.name]
@@ -84,8 +95,9 @@ class Binding(Generic[S]):
         )
         return compile_route(command, handler, guards, _types(handler))
 
-    def _check_complete(self, what: str, bound: Iterable[str], declared: Iterable[str]) -> None:
-        odd = set(bound) ^ set(declared)
+    def _check_complete(self, what: str, bound: Iterable[str], declared: Iterable[str], known: Iterable[str]) -> None:
+        """All that is declared is bound, and nothing is bound that no declaration of the applet knows."""
+        odd = set(declared) - set(bound) | set(bound) - set(known)
         if odd:
             raise BindingError(f"{self.spec.name}: {what} without its counterpart: {', '.join(sorted(odd))}")
 

@@ -25,10 +25,11 @@ _TEXT: Final = spec().applets["wallet"].dialogue
 
 
 class Dialogue(Enum):
-    """What a dialogue about the BPIN is for."""
+    """What a dialogue is for."""
 
     VERIFY = auto()
     UPDATE = auto()
+    CONFIRMATION = auto()
 
 
 Entered = Callable[[bytes], None]

@@ -1,13 +1,14 @@
 """The keys of used slots, derived once while the card is powered and wiped when power goes."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim.applets.wallet_state import WalletState
-from bsim.crypto import ed25519
+from bsim.crypto import ed25519, p256, sm2
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2
 from bsim.crypto.ecdsa import Engine, Signer
+from bsim.crypto.memory import Secret
 
 
 class Key:
@@ -22,17 +23,34 @@ class Key:
         self.wipe: Final[Callable[[], None]] = signer.wipe
 
 
+class _Curve(NamedTuple):
+    """What an algorithm does with a slot: how its keys are derived, named and made ready, and what they sign."""
+
+    scheme: Scheme
+    public_key: Callable[[Secret], bytes]
+    signer: Callable[[Secret], Signer]
+    digest_length: int | None
+
+
+def _curves(engine: Engine) -> dict[Algorithm, _Curve]:
+    return {
+        Algorithm.SECP256K1: _Curve(Bip32(engine), engine.public_key, engine.signer, 32),
+        Algorithm.ED25519: _Curve(Slip10Ed25519(), ed25519.public_key, ed25519.signer, None),
+        Algorithm.SM2: _Curve(Slip10Sm2(), sm2.public_key, sm2.signer, 32),
+        Algorithm.P256: _Curve(Slip10P256(), p256.public_key, p256.signer, 32),
+    }
+
+
 class Keys:
     """Everything secret that is derived: a key for each slot used so far, and each coin's account node.
 
     All of it lies in buffers that `wipe` overwrites; nothing derived is ever written down. docs/security.md.
     """
 
-    __slots__ = ("_accounts", "_bip32", "_engine", "ready")
+    __slots__ = ("_accounts", "_curves", "ready")
 
     def __init__(self, engine: Engine) -> None:
-        self._engine: Final = engine
-        self._bip32: Final = Bip32(engine)
+        self._curves: Final = _curves(engine)
         self._accounts: dict[tuple[Algorithm, int], Node] = {}
         self.ready: dict[int, Key] = {}
 
@@ -42,19 +60,22 @@ class Keys:
             return None
         slot = state.slots[number - 1]
         with self._node(state.seed, slot.coin_type, number, slot.algorithm) as node:
-            if slot.algorithm is Algorithm.SECP256K1:
-                key = Key(slot.coin_type, 32, self._engine.signer(node.secret))
-            else:
-                key = Key(slot.coin_type, None, ed25519.signer(node.secret))
+            curve = self._curves[slot.algorithm]
+            key = Key(slot.coin_type, curve.digest_length, curve.signer(node.secret))
         self.ready[number] = key
         return key
+
+    def sign(self, state: WalletState, number: int, digest: bytes) -> bytes:
+        """Sign 32 bytes with the key of a slot there is: DER."""
+        key = self.ready.get(number) or self.derive(state, number)
+        if key is None:
+            raise ValueError("no such slot")
+        return key.sign(digest)
 
     def public_key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         """Answer the public key a slot (1-127) has: 65 bytes, or 32 for Ed25519."""
         with self._node(seed, coin_type, number, algorithm) as node:
-            if algorithm is Algorithm.SECP256K1:
-                return self._engine.public_key(node.secret)
-            return ed25519.public_key(node.secret)
+            return self._curves[algorithm].public_key(node.secret)
 
     def wipe(self) -> None:
         """Overwrite what lies in buffers of ours and forget the rest."""
@@ -71,7 +92,7 @@ class Keys:
 
     def _node(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> Node:
         """Derive a slot's node, for the caller to wipe; the account above it is kept for the coin's next slot."""
-        scheme: Scheme = self._bip32 if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
+        scheme = self._curves[algorithm].scheme
         *path, index = scheme.account_path(coin_type, number)
         account = self._accounts.get((algorithm, coin_type))
         if account is None:

@@ -26,6 +26,7 @@ Handler = Callable[..., bytes | Response]
 Split = Callable[[bytes, int, int], tuple[Any, ...] | None]
 """Cuts the data of a command, from start to end, into its fields; None where a value is none of the legal ones."""
 
+_MOST_KEPT: Final = 1024  # headers of a command; P1 and P2 of READ BINARY would fill memory with all offsets there are
 _INTEGERS: Final = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I"}
 _WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
 _WRONG_DATA: Final = SW.WRONG_DATA.encoded
@@ -50,28 +51,40 @@ class Routes(dict[bytes, Route]):
 
     def __init__(self, *tables: Mapping[str, tuple[Command, Route]]) -> None:
         super().__init__()
-        self._instructions: dict[tuple[int, int], tuple[Command, Route]] = {}
+        self._instructions: dict[tuple[int, int], list[tuple[Command, Route]]] = {}
         for command, route in (pair for table in tables for pair in table.values()):
             for cla in command.cla:
-                self._instructions[cla, command.ins] = command, route
+                self._instructions.setdefault((cla, command.ins), []).append((command, route))
         self._classes = {cla for cla, _ in self._instructions}
 
     def __missing__(self, header: bytes) -> Route:
         cla = CLAS[header[0]]
         if cla.base not in self._classes:
             return self._refuse_class(cla)
-        found = self._instructions.get((cla.base, header[1]))
-        if found is None:
+        # Commands may share an instruction and differ in P1 and P2, as those of GET DATA and of STATUS do.
+        sharing = self._instructions.get((cla.base, header[1]))
+        if sharing is None:
             return _NO_INSTRUCTION
-        command, route = found
+        command, route = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
         if cla.chaining and not command.chaining:
             return _NO_CHAINING
-        if header[2] not in command.p1.legal or header[3] not in command.p2.legal:
+        if not command.takes(header):
             return _WRONG_P1_P2
         if cla.chaining:
             return _Chain(self, header, route).append
-        self[header] = route
+        if len(command.p1.legal) * len(command.p2.legal) <= _MOST_KEPT:
+            self[header] = route
         return route
+
+    def commands(self) -> "list[Command]":
+        """Answer the commands that are answered, the card's own first."""
+        found = [command for sharing in self._instructions.values() for command, _ in sharing]
+        return list({command.name: command for command in found}.values())
+
+    def declares(self, header: bytes) -> bool:
+        """Whether the header (4 bytes) is that of a command there is."""
+        sharing = self._instructions.get((CLAS[header[0]].base, header[1]), ())
+        return any(command.takes(header) for command, _ in sharing)
 
     def _refuse_class(self, cla: Cla) -> Route:
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
@@ -135,13 +148,17 @@ def compile_route(
             sw = guard(session)
             if sw is not None:
                 return sw.encoded
+        le: int | None = None
         if raw[4:] not in good_tails:
             start, end, le = body(raw)
             refusal = _WRONG_LENGTH if start != end else check_le(le)
             if refusal is not None:
                 return refusal
         answer = handler(session)
-        return answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        response = answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
+        if le is not None and len(response) - 2 > le:
+            raise _le_too_short(response)
+        return response
 
     return route
 
@@ -174,10 +191,14 @@ def _with_fields(command: Command, handler: Handler, guards: tuple[Guard, ...], 
         answer = handler(session, *parameters(raw, le), *values) if parameters else handler(session, *values)
         response = answer + OK if type(answer) is bytes else answer.encoded  # type: ignore[union-attr]
         if le is not None and len(response) - 2 > le:
-            raise SwError(int.from_bytes(exact_length(len(response) - 2), "big"), "Le is too short")
+            raise _le_too_short(response)
         return response
 
     return route
+
+
+def _le_too_short(response: bytes) -> SwError:
+    return SwError(int.from_bytes(exact_length(len(response) - 2), "big"), "Le is too short")
 
 
 def _is_tlv(command: Command) -> bool:
@@ -220,6 +241,9 @@ def _parameters(command: Command, types: Mapping[str, type]) -> Callable[[bytes,
     if command.le_asked:
         longest = command.response_maximum
         return lambda raw, le: (*(legal[raw[at]] for at, legal in named), le or longest)
+    if len(named) == 2:  # what is read page after page: without a loop
+        (_, first), (_, second) = named
+        return lambda raw, _le: (first[raw[2]], second[raw[3]])
     return (lambda raw, _le: tuple(legal[raw[at]] for at, legal in named)) if named else None
 
 

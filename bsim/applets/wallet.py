@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from bsim import tlv
 from bsim.applets import bpin as dialogues
+from bsim.applets import pages
 from bsim.applets.base import Binding
 from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
@@ -21,7 +22,6 @@ from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import HARDENED
 from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
 
-SEGMENT: Final = 256
 GENERATED_ENTROPY: Final = 32
 PUBLIC_KEY_TAG: Final = 0xC2
 
@@ -162,6 +162,8 @@ def update_bpin(ctx: WalletSession) -> bytes:
 @wallet.handles("DERIVE_KEY")
 def derive_key(ctx: WalletSession, coin_type: int, algorithm: Algorithm) -> bytes:
     """The next slot of the one counter over all coin types."""
+    if algorithm not in ctx.rules.algorithms:
+        raise SwError(SW.WRONG_DATA, "an algorithm this card has not")
     state = seeded(ctx)
     if coin_type >= HARDENED:
         raise SwError(SW.WRONG_DATA, "SLIP-0044 coin types are below 2^31")
@@ -193,14 +195,10 @@ def sign(ctx: WalletSession, coin_type: int, slot: int, digest: bytes) -> bytes:
 def export_pubkeys(ctx: WalletSession, part: Part) -> bytes | Response:
     """One TLV stream, cut into segments where they fall."""
     state = seeded(ctx)
-    if part is Part.FIRST:
-        stream = b"".join(public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
-    elif ctx.exported:
-        stream = ctx.exported
-    else:
-        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "no segment is left")
-    segment, ctx.exported = stream[:SEGMENT], stream[SEGMENT:]
-    return Response(segment, SW.MORE_DATA) if ctx.exported else segment
+    if part is Part.NEXT:
+        return pages.following(ctx.paged, "EXPORT_PUBKEYS")
+    stream = (public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
+    return pages.first(ctx.paged, "EXPORT_PUBKEYS", stream)
 
 
 @wallet.handles("EXPORT_SEED")
@@ -217,6 +215,10 @@ def restore_seed(ctx: WalletSession, key2: bytes, ciphertext: bytes) -> bytes:
     except ValueError as fault:
         raise SwError(SW.WRONG_DATA, "the backup cannot be opened") from fault
     ctx.keys.wipe()
+    if not compare_digest(entropy, ctx.state.entropy):
+        ctx.registry.clear()  # what other keys own is no longer this card's. docs/decisions/0024
+    # Slots will have other keys, or come in another order: what was allowed for one is not allowed for the next.
+    ctx.signing.put(ctx.signing.value.without_policies())
     ctx.cell.put(with_seed(ctx.state, entropy))
     return b""
 
@@ -236,7 +238,7 @@ def with_seed(state: WalletState, entropy: bytes) -> WalletState:
 def public_key_tlv(number: int, slot: Slot) -> bytes:
     """C2: coin type, slot, algorithm, key; a key that is no curve point carries its length."""
     key = slot.public_key
-    if slot.algorithm is not Algorithm.SECP256K1:
+    if slot.algorithm is Algorithm.ED25519:
         # The wallet app takes a first byte 1F-40 for a length, so a bare 32-byte key could be misread.
         key = bytes((len(key),)) + key
     return tlv.encode(PUBLIC_KEY_TAG, pack(">IBB", slot.coin_type, number, slot.algorithm) + key)

@@ -3,21 +3,40 @@
 from dataclasses import dataclass
 from typing import Final
 
+from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
+from bsim.applets.contacts import Contacts
+from bsim.applets.device import Device
+from bsim.applets.issuer import IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.pages import Pages
+from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
-from bsim.applets.session import Platform, Session
+from bsim.applets.secure import SecureSession
+from bsim.applets.session import Platform
+from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
+from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
+
+_KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
+_EVERY_ALGORITHM: Final = frozenset(Algorithm)
 
 
 @dataclass(frozen=True, slots=True)
 class WalletRules:
-    """Where profiles differ."""
+    """Where profiles differ. `extended` cards answer what applet_spec adds to the real card's commands."""
 
+    extended: bool = True
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False
+    secure_import: bool = False
+
+    @property
+    def algorithms(self) -> frozenset[Algorithm]:
+        """Those that keys can be derived for."""
+        return _EVERY_ALGORITHM if self.extended else _KNOWN_ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +50,50 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "keys", "rules")
+    __slots__ = (
+        "_in_use",
+        "_terminated",
+        "aids",
+        "cell",
+        "contacts",
+        "device",
+        "domain",
+        "keys",
+        "registry",
+        "rules",
+        "signing",
+    )
 
     def __init__(
-        self, aids: tuple[bytes, ...], routes: WalletRoutes, cell: Cell[WalletState], keys: Keys, rules: WalletRules
+        self,
+        aids: tuple[bytes, ...],
+        routes: WalletRoutes,
+        cell: Cell[WalletState],
+        keys: Keys,
+        rules: WalletRules,
+        *,
+        domain: Cell[IssuerState],
+        registry: Registry,
+        contacts: Contacts,
+        signing: Cell[SigningState],
+        device: Device,
     ) -> None:
         self.aids: Final = aids
+        self.domain: Final = domain
         self._in_use: Final = routes.in_use
         self._terminated: Final = routes.terminated
         self.cell: Final = cell
         self.keys: Final = keys
         self.rules: Final = rules
+        self.registry: Final = registry
+        self.contacts: Final = contacts
+        self.signing: Final = signing
+        self.device: Final = device
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the issuer domain has it installed, and neither it nor the card is locked."""
+        return self.domain.value.selectable(self.aids[0])
 
     @property
     def routes(self) -> Routes:
@@ -57,18 +109,24 @@ class WalletApplet:
         self.keys.wipe()
 
 
-class WalletSession(Session):
+class WalletSession(SecureSession):
     """What the wallet applet remembers on one channel."""
 
     __slots__ = (
+        "approval",
         "cell",
         "challenge",
+        "contacts",
+        "device",
         "dialogue",
-        "exported",
+        "domain",
         "issuer",
         "keys",
+        "paged",
+        "registry",
         "rules",
         "session_key",
+        "signing",
         "verified",
     )
 
@@ -77,12 +135,18 @@ class WalletSession(Session):
         self.cell = applet.cell
         self.keys = applet.keys
         self.rules = applet.rules
+        self.registry = applet.registry
+        self.contacts = applet.contacts
+        self.signing = applet.signing
+        self.device = applet.device
+        self.domain = applet.domain
         self.verified = False
         self.dialogue: Dialogue | None = None
-        self.exported = b""
+        self.paged: dict[str, Pages] = {}
         self.challenge = b""
         self.issuer = False
         self.session_key = b""
+        self.approval: Approval | None = None
 
     @property
     def state(self) -> WalletState:
@@ -92,10 +156,13 @@ class WalletSession(Session):
     def selected(self) -> None:
         """Selected again: the BPIN stays verified (both AIDs share one channel over BLE), paged reads start anew."""
         super().selected()
-        self.exported = self.challenge = b""
+        self.challenge = b""
+        self.paged.clear()
 
     def close(self) -> None:
         """The channel closes: forget what was granted and handed over."""
         super().close()
         self.verified = self.issuer = False
-        self.exported = self.challenge = self.session_key = b""
+        self.approval = None
+        self.challenge = self.session_key = b""
+        self.paged.clear()

@@ -10,11 +10,12 @@ from hmac import compare_digest
 from types import FunctionType
 from typing import Any, Final
 
-from bsim.applets import bpin, wallet
+from bsim.applets import bpin, pages, wallet
+from bsim.applets.pages import SEGMENT, Pages
 from bsim.applets.routes import _Chain
 from bsim.applets.session import Response, Session
 from bsim.applets.toolkit import Toolkit
-from bsim.applets.wallet import SEGMENT, Part, public_key_tlv, seeded
+from bsim.applets.wallet import Part, public_key_tlv, seeded
 from bsim.applets.wallet_session import WalletApplet, WalletSession
 from bsim.applets.wallet_state import MAX_TRIES, Slot
 from bsim.crypto import envelope, mnemonic
@@ -89,36 +90,32 @@ def _any_channel(ctx: WalletSession) -> SW | None:
 
 def _undeclared(ctx: WalletSession, part: Part) -> bytes | Response:
     state = seeded(ctx)
-    if part is Part.FIRST:
-        stream = b"".join(public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
-    elif ctx.exported:
-        stream = ctx.exported
-    else:
-        raise SwError(0x6A83, "no segment is left")
-    segment, ctx.exported = stream[:SEGMENT], stream[SEGMENT:]
-    return Response(segment, SW.MORE_DATA) if ctx.exported else segment
+    if part is Part.NEXT:
+        if "EXPORT_PUBKEYS" not in ctx.paged:
+            raise SwError(0x6A83, "no segment is left")
+        return pages.following(ctx.paged, "EXPORT_PUBKEYS")
+    stream = (public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
+    return pages.first(ctx.paged, "EXPORT_PUBKEYS", stream)
 
 
-def _one_off(ctx: WalletSession, part: Part) -> bytes | Response:
-    state = seeded(ctx)
-    if part is Part.FIRST:
-        stream = b"".join(public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
-    elif ctx.exported:
-        stream = ctx.exported
-    else:
-        raise SwError(SW.CONDITIONS_NOT_SATISFIED, "no segment is left")
-    segment, ctx.exported = stream[:SEGMENT], stream[SEGMENT + 1 :]
-    return Response(segment, SW.MORE_DATA) if ctx.exported else segment
+def _one_off(self: Pages) -> bytes | Response:
+    begin, end = self._at, self._at + SEGMENT
+    if len(self._buffer) <= end:
+        self._fill()
+        begin, end = 0, SEGMENT
+    self._at = end + 1
+    segment = self._buffer[begin:end]
+    return Response(segment, SW.MORE_DATA) if len(self._buffer) > end else segment
 
 
 def _never_ends(ctx: WalletSession, part: Part) -> bytes | Response:
     state = seeded(ctx)
-    stream = b"".join(public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
-    while part is Part.NEXT and not ctx.exported:
+    while part is Part.NEXT and "EXPORT_PUBKEYS" not in ctx.paged:
         part = Part.NEXT
-    stream = ctx.exported if part is Part.NEXT else stream
-    segment, ctx.exported = stream[:SEGMENT], stream[SEGMENT:]
-    return Response(segment, SW.MORE_DATA) if ctx.exported else segment
+    if part is Part.NEXT:
+        return pages.following(ctx.paged, "EXPORT_PUBKEYS")
+    stream = (public_key_tlv(number, slot) for number, slot in enumerate(state.slots, 1))
+    return pages.first(ctx.paged, "EXPORT_PUBKEYS", stream)
 
 
 def _key_in_error(ctx: WalletSession, coin_type: int, slot: int, digest: bytes) -> bytes | Response:
@@ -206,6 +203,8 @@ def _keeps_asking(self: Toolkit) -> None:
     self.waiting = getattr(self, "waiting", b"")
     self._command = getattr(self, "_command", None)
     self._then = getattr(self, "_then", None)
+    self._offer = getattr(self, "_offer", None)
+    self._next = getattr(self, "_next", None)
 
 
 def _goes_on(self: _Chain, session: Session, raw: bytes) -> bytes:
@@ -248,7 +247,7 @@ FAULTS: Final = {
             "a byte is lost between segments",
             "metamorphic",
             (3,),
-            lambda: _instead_of(wallet.export_pubkeys, _one_off),
+            lambda: _attribute(Pages, "next", _one_off),
         ),
         Fault(
             "hang", "EXPORT PUBKEYS never ends", "hang", (2,), lambda: _instead_of(wallet.export_pubkeys, _never_ends)

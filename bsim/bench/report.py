@@ -18,6 +18,7 @@ BENCHES: Final = {
     "derive": "keys, and how their cost grows with the slots",
     "keccak": "Keccak-256 libraries",
     "personalise": "making cards and powering them on",
+    "assets": "collectibles: a page, a list, one more",
     "fleet": "many cards, and two processes",
     "pcsc": "a round trip through pcscd and vpcd",
 }

@@ -18,6 +18,8 @@ from bsim.card.freeze import slots_of
 from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
+_MF: Final = b"\x3f\x00"  # a path of a file begins so, and which one is selected decides much
+_PATH: Final = 8
 _MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
 _SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
@@ -30,12 +32,12 @@ class StateView:
 
     __slots__ = (
         "_applets",
-        "_cells",
         "_changes",
         "_current",
         "_how",
         "_how_kept",
         "_kept",
+        "_parts",
         "_readers",
         "_seen",
         "_toolkit",
@@ -45,14 +47,18 @@ class StateView:
         """`current` answers what is selected on each channel, and all sessions."""
         self._toolkit: Final = toolkit
         self._applets: Final = applets
-        self._cells: Final = memory.cells
+        self._parts: Final = memory.parts
         self._current: Final = current
         self._seen: dict[int, tuple[object, tuple[object, ...], Hashable]] = {}
         self._kept: dict[int, tuple[object, Hashable]] = {}
         self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
         self._changes = False
         # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
-        self._how: dict[type, Callable[[Any], Hashable]] = dict.fromkeys((bytes, str, int), bool) | _SAME
+        self._how: dict[type, Callable[[Any], Hashable]] = {
+            bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
+            **dict.fromkeys((str, int), bool),
+            **_SAME,
+        }
         self._how_kept: dict[type, Callable[[Any], Hashable]] = {
             int: lambda value: value if 0 <= value < _MOST else _MOST,
             bytes: lambda value: size(len(value)),
@@ -73,7 +79,9 @@ class StateView:
             frozenset(hidden),
             slots(self._toolkit),
             tuple([slots(applet) for applet in self._applets]),
-            tuple([self._state(cell.value) for cell in self._cells]),
+            tuple(
+                [self._state(part.value) if isinstance(part, Cell) else part.after(-1) is None for part in self._parts]
+            ),
         )
 
     def _state(self, state: object) -> Hashable:

@@ -75,7 +75,7 @@ class FreezeError(TypeError):
 class Snapshot:
     """Everything some objects reach, as it was; `restore` brings it back into the same objects."""
 
-    __slots__ = ("_buffers", "_dicts", "_lists", "_names", "_owners", "_sets", "_values")
+    __slots__ = ("_buffers", "_dicts", "_iterators", "_lists", "_names", "_owners", "_sets", "_values")
 
     def __init__(self, *roots: object, leave: Iterable[object] = ()) -> None:
         """Take what `roots` reach, but nothing behind the objects of `leave`."""
@@ -86,6 +86,7 @@ class Snapshot:
         self._lists: list[tuple[list[Any], list[Any]]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._buffers: list[tuple[Any, bytes]] = []
+        self._iterators: list[tuple[object, str, list[object]]] = []
         seen: dict[int, object] = {id(one): one for one in leave}
         waiting = list(roots)
         while waiting:
@@ -109,6 +110,8 @@ class Snapshot:
             members.update(kept)
         for buffer, content in self._buffers:
             buffer[:] = content
+        for owner, name, pieces in self._iterators:
+            setattr(owner, name, iter(pieces))
 
     def _take(self, one: Any) -> Iterable[object]:
         """Keep what one object holds, and answer what it leads to."""
@@ -139,10 +142,28 @@ class Snapshot:
         except AttributeError:  # some are declared, and not set yet
             names = tuple(name for name in names if hasattr(one, name))
             values = [getattr(one, name) for name in names]
+        if any(_iterates(type(value)) for value in values):
+            return self._with_iterators(one, names, values)
         self._owners += [one] * len(names)
         self._names += names
         self._values += values
         return values
+
+    def _with_iterators(self, one: object, names: Sequence[str], values: Sequence[object]) -> Sequence[object]:
+        """What is read piece by piece is read to its end now: from here on it is the same pieces every time."""
+        found: list[object] = []
+        for name, value in zip(names, values, strict=True):
+            if isinstance(value, Iterator):
+                pieces = list(value)
+                setattr(one, name, iter(pieces))
+                self._iterators.append((one, name, pieces))
+                found += pieces
+            else:
+                self._owners.append(one)
+                self._names.append(name)
+                self._values.append(value)
+                found.append(value)
+        return found
 
     def _content(self, one: object) -> Iterable[object]:
         if isinstance(one, dict):
@@ -189,6 +210,11 @@ def _read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     if len(names) > 1:
         return attrgetter(*names)
     return lambda one: (getattr(one, names[0]),) if names else ()
+
+
+@_per_class
+def _iterates(kind: Kind) -> bool:
+    return issubclass(kind, Iterator)
 
 
 @_per_class

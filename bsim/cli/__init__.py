@@ -19,6 +19,7 @@ VERBS: Final = {
     "serve": "put a card into a PC/SC reader (vpcd)",
     "apdu": "send command APDUs, and see them explained",
     "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",
+    "assets": "the collectibles a card lists: list, add, remove, show, transfer, import; contacts",
     "record": "write everything an app says to a card into a trace, without secrets",
     "replay": "a recorded card: look at it, or put it into a reader again",
     "relay": "stand between an app and a card: show, record, edit",

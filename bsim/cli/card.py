@@ -135,7 +135,7 @@ def _words(args: argparse.Namespace, fresh: "Keyring", wrapping: str) -> str:
 
 def _facts(name: str, store: "SqliteStore") -> dict[str, object]:
     """What may be told of a card; StoreError if its states do not decode."""
-    from bsim.applets import issuer, wallet_state
+    from bsim.applets import assets_state, issuer, wallet_state
     from bsim.profiles import stored_profile
     from bsim.spec.objects import swapped_digits
     from bsim.store import FORMAT
@@ -153,4 +153,6 @@ def _facts(name: str, store: "SqliteStore") -> dict[str, object]:
         "seeded": wallet.has_seed,
         "slots": len(wallet.slots),
         "tries": wallet.tries,
+        "assets": len(assets_state.listed(records)),
+        "contacts": len(assets_state.LAYOUT.load(records).contacts),
     }

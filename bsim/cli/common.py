@@ -122,9 +122,9 @@ def add_handset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--handset",
         metavar="right|ask|none|SCRIPT",
-        help="who answers when the card asks for the BPIN: a user who types it (right), you (ask), nobody (none), or "
-        "a script such as wrong,wrong,right@1.5s (default: right; none for a card in a reader); after silent without a"
-        " delay the dialogue stays open, and later steps are not reached",
+        help="who answers when the card asks: a user who types the BPIN and says yes (right), or types it and says no"
+        " (no), you (ask), nobody (none), or a script such as wrong,wrong,right@1.5s (default: right; none for a card"
+        " in a reader); after silent without a delay the dialogue stays open, and later steps are not reached",
     )
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the six digits that `right` types (default: 123456)")
 

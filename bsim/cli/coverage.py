@@ -26,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("traces", metavar="TRACE", nargs="+", type=Path, help="FILE.bsimtrace")
     parser.add_argument(
-        "--applet", metavar="NAME", action="append", default=[], help="of this applet only (repeatable)"
+        "--applet",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="of this applet only, or of what extends one: wallet, signing (repeatable)",
     )
     parser.add_argument("--fail-under", metavar="N", type=float, help="the least share, in percent")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page too")

@@ -72,7 +72,11 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     if story.foreign:
         yield f"   from is {story.foreign}, which is not the card's account"
     yield f"   {'digest':<22}{story.digest.hex()}"
-    yield step(5, "The card signs the digest, after the user has typed the BPIN")
+    yield step(5, "The card shows on the phone what it is to sign, and signs when its user says yes")
+    for text in story.shown:
+        first, *rest = text.split("\n")
+        yield f"   phone: {first}"
+        yield from (f"          {line}" for line in rest)
     yield f"   r         {story.r:064x}"
     yield f"   s         {story.s:064x}"
     yield f"   y parity  {story.y_parity}"
@@ -82,7 +86,10 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     yield step(7, "The raw transaction, ready to send")
     yield f"   0x{story.raw.hex()}"
     yield f"   hash 0x{story.hash.hex()}"
-    yield "\n" + style.bold(f"The trace: {len(story.trace)} exchanges at the card; what the user typed is masked")
+    yield step(8, "It lists what its owner collects, as a wallet app imports it")
+    yield from story.gallery.told()
+    trace = f"The trace of the transfer: {len(story.trace)} exchanges at the card; what the user typed is masked"
+    yield "\n" + style.bold(trace)
     yield f"  {style.bold('reset'):<18}< {shortened(story.atr)}"
     for command, answer in story.trace:
         yield from brief(command, answer, style)

@@ -11,6 +11,7 @@ from typing import Final
 
 from bsim.chains.evm import Transaction, address, checksum, parse_address
 from bsim.cli.common import CheckFailed, UsageError
+from bsim.cli.demo_gallery import SAMPLE, Gallery, collect
 from bsim.cli.demo_stage import Stage
 from bsim.cli.json_file import read_object
 from bsim.cli.show import exchange_json
@@ -62,6 +63,7 @@ class Story:
     accounts: tuple[Account, ...]
     source: Source
     digest: bytes
+    shown: tuple[str, ...]
     signature: bytes
     r: int
     s: int
@@ -70,6 +72,7 @@ class Story:
     sender: str
     raw: bytes
     trace: tuple[tuple[Decoded, Answer], ...]
+    gallery: Gallery
 
     @property
     def proven(self) -> bool:
@@ -98,6 +101,7 @@ class Story:
             "accounts": [account_json(account) for account in self.accounts],
             "transaction": self.source.fields,
             "digest": self.digest.hex(),
+            "shown": list(self.shown),
             "signature": {
                 "der": self.signature.hex(),
                 "r": f"{self.r:064x}",
@@ -111,6 +115,7 @@ class Story:
             "raw": f"0x{self.raw.hex()}",
             "hash": f"0x{self.hash.hex()}",
             "trace": [exchange_json(command, answer) for command, answer in self.trace],
+            "gallery": self.gallery.as_json(),
         }
 
 
@@ -142,11 +147,12 @@ def perform(stage: Stage, source: Source) -> Story:
     if spec().applets["wallet"].dialogue["bpin_changed"] not in dialogue:
         raise CheckFailed(f"the BPIN was not changed; the phone showed: {' / '.join(dialogue)}")
     accounts = (wallet.derive(_ETHER), wallet.derive(_CONFLUX), wallet.derive(_SOLANA, Algorithm.ED25519))
-    digest = source.transaction.digest()
     wallet.verify_bpin()
-    signature = wallet.sign(_ETHER, accounts[0].slot, digest)
-    r, s, y_parity = verify.recoverable(digest, signature, accounts[0].public_key)
-    recovered, checker = _recovered(digest, r, s, y_parity)
+    before = len(stage.user.shown)
+    signed = wallet.sign_transaction(accounts[0].slot, source.transaction.unsigned(), "evm")
+    r, s, y_parity = signed.signature.r, signed.signature.s, signed.signature.recovery_id or 0
+    recovered, checker = _recovered(signed.digest, r, s, y_parity)
+    exchanges = list(stage.traced.exchanges)
     return Story(
         through=stage.through,
         path=stage.path,
@@ -156,15 +162,17 @@ def perform(stage: Stage, source: Source) -> Story:
         dialogue=dialogue,
         accounts=accounts,
         source=source,
-        digest=digest,
-        signature=signature,
+        digest=signed.digest,
+        shown=tuple(stage.user.shown[before:]),
+        signature=signed.der,
         r=r,
         s=s,
         y_parity=y_parity,
         checker=checker,
         sender=address(recovered),
-        raw=source.transaction.signed(r, s, y_parity),
-        trace=tuple(_decoded(stage.traced.exchanges)),
+        raw=signed.raw,
+        trace=tuple(_decoded(exchanges)),
+        gallery=collect(wallet, samples() / SAMPLE),
     )
 
 

@@ -27,6 +27,9 @@ def add_safety(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and stop")
     parser.add_argument("--allow-writes", action="store_true", help="fill slots and write keys on a real card")
     parser.add_argument("--allow-irreversible", action="store_true", help="do what nothing brings back, too")
+    parser.add_argument(
+        "--extended", action="store_true", help="a card in a reader has bsim's own commands (INS D0-DF): send them too"
+    )
     parser.add_argument("--tries-left", metavar="N", type=int, help="the BPIN tries a real card has left")
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the six digits that are typed (default: 123456)")
     add_keys(parser)
@@ -42,7 +45,7 @@ def permit(args: argparse.Namespace) -> Permit:
         raise UsageError("a BPIN has six digits")
     if args.tries_left is not None and args.tries_left < 0:
         raise UsageError("--tries-left is 0 or more")
-    return Permit(args.allow_writes, args.allow_irreversible, args.tries_left)
+    return Permit(args.allow_writes, args.allow_irreversible, args.tries_left, args.extended)
 
 
 def scenarios(args: argparse.Namespace) -> "list[Transcript]":

@@ -3,13 +3,13 @@
 import argparse
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import CheckFailed, UsageError, parse_hex
+from bsim.cli.progress import Progress
 
 if TYPE_CHECKING:
     from bsim.fleet import Fleet, FleetAccount
@@ -25,7 +25,6 @@ process lists, and BSIM_FLEET_SEED does not. It is never written: neither are ke
 --cards` puts such cards in readers.
 """
 _SEED_VARIABLE: Final = "BSIM_FLEET_SEED"
-_REDRAWN: Final = 0.1  # seconds between two progress lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,40 +77,6 @@ def seed_of(text: str | None) -> bytes | None:
     if not seed:
         raise UsageError("the seed is empty")
     return seed
-
-
-class Progress:
-    """A line on a terminal, drawn over itself: how many, how fast, how long it will take. Nothing elsewhere."""
-
-    def __init__(self, total: int, stream: TextIO) -> None:
-        self._total: Final = total
-        self._stream: Final = stream
-        self._shown: Final = stream.isatty()
-        self._began: Final = time.monotonic()
-        self._drawn = 0.0
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            self._stream.write("\n")
-
-    def __call__(self, done: int) -> None:
-        """So many are done."""
-        now = time.monotonic()
-        if self._shown and (now - self._drawn >= _REDRAWN or done == self._total):
-            self._drawn = now
-            self._stream.write(f"\r{progress_line(done, self._total, now - self._began)}\x1b[K")
-            self._stream.flush()
-
-
-def progress_line(done: int, total: int, seconds: float) -> str:
-    """Say how many are done in so many seconds, and when the rest will be."""
-    rate = done / seconds if seconds > 0 else 0.0
-    minutes, rest = divmod(round((total - done) / rate), 60) if rate else (0, 0)
-    eta = f"{minutes:02}:{rest:02}" if rate else "--:--"
-    return f"{done:,}/{total:,}  {rate:,.0f}/s  ETA {eta}"
 
 
 def _fleet(args: argparse.Namespace) -> "Fleet":

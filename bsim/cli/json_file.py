@@ -1,4 +1,4 @@
-"""JSON objects that a user hands in: read one way, and whatever is wrong with them said in one line."""
+"""JSON that a user hands in: read one way, and whatever is wrong with it said in one line."""
 
 import json
 import sys
@@ -14,12 +14,18 @@ _LONGEST_REASON = 200
 
 
 def read_object(file: "str | Traversable", shown: str | None = None) -> dict[str, object] | None:
-    """Read a JSON file, or stdin for `-`; None where it holds no object. UsageError says what is wrong, by `shown`."""
+    """Read a JSON file as `read_json` does; None where it holds no object."""
+    found = read_json(file, shown)
+    return found if isinstance(found, dict) else None
+
+
+def read_json(file: "str | Traversable", shown: str | None = None) -> object:
+    """Read a JSON file, or stdin for `-`; UsageError says what is wrong, by `shown`."""
     shown = shown or str(file)
     try:
         # Some editors begin with a byte order mark, which is no part of the text.
         text = sys.stdin.read() if file == "-" else _path(file).read_text(encoding="utf-8")
-        found = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
     except OSError as fault:
         raise UsageError(f"{shown}: cannot be read ({fault.strerror})") from fault
     except UnicodeDecodeError as fault:
@@ -28,7 +34,6 @@ def read_object(file: "str | Traversable", shown: str | None = None) -> dict[str
         raise UsageError(f"{shown}: not JSON to be read here (nested too deeply)") from None
     except ValueError as fault:
         raise UsageError(f"{shown}: not JSON ({str(fault)[:_LONGEST_REASON]})") from fault
-    return found if isinstance(found, dict) else None
 
 
 def _path(file: "str | Traversable") -> "Traversable":

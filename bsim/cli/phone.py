@@ -14,6 +14,7 @@ from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
 from bsim.handset.phone import Respond
 from bsim.lab.relay import Relay
+from bsim.lab.replay import ReplayCard
 from bsim.lab.targets import comes_bare, is_real, open_target
 from bsim.ports import Card
 from bsim.spec import spec, sw_matches
@@ -24,6 +25,11 @@ _NO_PATIENCE = 0.0  # a script without delays has answered already, or never wil
 _HINTS = {
     SW.SECURITY_STATUS_NOT_SATISFIED: "the BPIN was not verified; --bpin says which to type, --handset ask asks you",
     SW.AUTHENTICATION_METHOD_BLOCKED: "the BPIN is blocked: too many wrong tries",
+    SW.INS_NOT_SUPPORTED: "only cards of the extended profile have this; the real card does not",
+}
+_UNSIGNED = {
+    SW.CONDITIONS_NOT_SATISFIED: "the user of the phone did not say yes",
+    SW.SECURITY_STATUS_NOT_SATISFIED: "the user of the phone has not answered",
 }
 _NO_PHONE = "without a phone nobody can be asked for the BPIN: --handset ask, or --handset right with --bpin"
 
@@ -62,6 +68,8 @@ class Session:
     card: Card
     user: WatchedUser | None
     patience: float
+    told: bool
+    """Whether the card may be asked where it stands; one in a reader may take that for who knows what."""
 
     def wallet(self) -> Wallet:
         """A wallet on the card, as patient as its user needs it to be."""
@@ -70,9 +78,9 @@ class Session:
         def sleep(seconds: float) -> None:
             nonlocal waiting
             if self.user and self.user.gave_up:
-                raise CheckFailed("the BPIN was not verified: the dialogue on the phone was given up")
+                raise CheckFailed("the dialogue on the phone was given up")
             if not waiting:
-                note("waiting for the BPIN to be typed")
+                note("waiting for the user of the phone")
             waiting = True
             time.sleep(seconds)
 
@@ -97,7 +105,7 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
             card = wraps.card(Handset(wraps.user(user)).insert(inner) if user else inner)
             # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
             slow = handset == "ask" or "@" in handset or (user is None and comes_bare(args.on))
-            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE)
+            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE, told=_tells(args.on, base))
             try:
                 yield session
             except CardError as refusal:
@@ -126,10 +134,24 @@ def make_user(handset: str, bpin: str, new_bpin: str | None = None, *, real: boo
         raise UsageError(str(fault)) from fault
 
 
-def verified(wallet: Wallet) -> bool:
+def _tells(target: str, card: Card) -> bool:
+    """Whether a card knows GET STATUS, as far as that can be told without asking it."""
+    if isinstance(card, ReplayCard):
+        return any(one.name == "GET_STATUS" for one in card.trace.exchanges)
+    return not is_real(target)
+
+
+def verified(session: Session, wallet: Wallet) -> bool:
     """Have the BPIN verified, and wait until the user is done; whether it was right."""
     wallet.verify_bpin()
-    # No command asks whether the BPIN is verified. Slot 0 is never a key, so SIGN with it tells without signing.
+    if session.told:
+        try:
+            return wallet.verified()
+        except CardError as refusal:
+            if refusal.sw != SW.INS_NOT_SUPPORTED:
+                raise
+    # No command of the real card tells whether the BPIN is verified. Slot 0 is never a key, so SIGN tells and signs
+    # nothing.
     try:
         wallet.sign(0, 0, bytes(32))
     except CardError as refusal:
@@ -142,7 +164,7 @@ def verified(wallet: Wallet) -> bool:
 
 def require_bpin(session: Session, wallet: Wallet) -> None:
     """Have the BPIN verified; CheckFailed if it was not."""
-    if not verified(wallet):
+    if not verified(session, wallet):
         raise CheckFailed(f"the BPIN was not verified{session.last_shown}")
 
 
@@ -162,6 +184,8 @@ def wait_for(session: Session, wallet: Wallet, *texts: str) -> str:
 def _explain(refusal: CardError, session: Session) -> str:
     """The refusal, what the declaration says of it, and what to do."""
     words = [str(refusal)]
+    if refusal.command == "GET_RESULT" and refusal.sw in _UNSIGNED:
+        return f"nothing was signed: {_UNSIGNED[SW(refusal.sw)]}{session.last_shown}"
     if session.user is None and refusal.sw in {SW.SECURITY_STATUS_NOT_SATISFIED, SW.CONDITIONS_NOT_SATISFIED}:
         words.append(_NO_PHONE)
     elif refusal.sw in _HINTS:

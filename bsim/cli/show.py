@@ -10,6 +10,7 @@ from bsim.spec.objects import Part
 _SHORT = 44
 _HEAD, _TAIL = 32, 8
 _BRIEF = (16, 4)  # as much as leaves a line of 100 columns room for names
+_TEXT = (36, 6)
 
 
 def exchange(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
@@ -41,7 +42,7 @@ def brief(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
     )
     colour = style.good if answer.ok else style.bad
     texts = ", ".join(part.meaning for part in _leaves(answer.fields) if part.meaning and not part.meaning.isdigit())
-    meaning = answer.meaning.partition(":")[0] + (f"; {texts}" if texts else "")
+    meaning = answer.meaning.partition(":")[0] + (f"; {shortened(texts, *_TEXT)}" if texts else "")
     yield f"  {'':<18}< {shortened(answer.shown, *_BRIEF)}  {colour(meaning)}"
 
 

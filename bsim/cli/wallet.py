@@ -15,6 +15,9 @@ examples:
   bsim wallet accounts --on card.bsim
   bsim wallet sign --slot 1 --on card.bsim \\
       0x9c22ff5f21f0b81b113e63f7db6da94fedef11b2119b4088b89664fb9a3cb658
+  bsim wallet tx transfer.json --on card.bsim          shown on the phone, signed on yes
+  bsim wallet login message.txt --on card.bsim --remember 20 --until 2030-01-01
+  bsim wallet attest --slot 1 --on card.bsim
   bsim wallet bpin change --new-bpin 271828 --on card.bsim
   BSIM_KEY2=Passw0rd bsim wallet backup backup.json --on card.bsim
   bsim wallet restore backup.json --key2-file key2.txt --on other.bsim
@@ -36,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _verb(verbs, "accounts", "list the keys in the card's slots")
     derive = _verb(verbs, "derive", "make the key of the next free slot", "derive solana", "derive 60")
     derive.add_argument("coin", metavar="COIN", help="a SLIP-44 number, or a name: ethereum, conflux, solana, bitcoin")
-    derive.add_argument("--algorithm", choices=["secp256k1", "ed25519"], help="default: the coin's own")
+    derive.add_argument("--algorithm", choices=["secp256k1", "ed25519", "sm2", "p256"], help="default: the coin's own")
     sign = _verb(verbs, "sign", "sign a digest, and check the signature", f"sign --slot 1 {'9c' * 32}")
     sign.add_argument("--slot", type=int, required=True, help="the key's slot, 1 to 127")
     sign.add_argument("--coin", metavar="COIN", help="the slot's coin (default: looked up)")
@@ -52,6 +55,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     restore.add_argument("file", metavar="FILE", help="a backup; - reads stdin")
     _verb(verbs, "version", "the wallet applet's version")
     _verb(verbs, "iccid", "the card's ICCID")
+    _signing(verbs)
+    _extended(verbs)
+
+
+def _signing(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What is shown before it is signed."""
+    shown = "; the phone shows it first"
+    tx = _verb(verbs, "tx", f"sign a transaction of a JSON file{shown}", "tx transfer.json", "tx core.json --slot 2")
+    tx.add_argument("file", metavar="FILE", help="as libraries write it, unsigned; - is stdin")
+    tx.add_argument(
+        "--family", choices=["evm", "conflux", "chainmaker", "fisco-bcos"], help="default: told by its fields"
+    )
+    message = _verb(
+        verbs, "message", f"sign a message (EIP-191, CIP-23){shown}", 'message "Hello"', "message --hex 0x00ff"
+    )
+    message.add_argument("text", metavar="TEXT", nargs="?", help="the message, in UTF-8")
+    message.add_argument("--hex", metavar="HEX", help="any bytes instead")
+    message.add_argument("--file", metavar="FILE", help="a file's bytes instead; - is stdin")
+    typed = _verb(verbs, "typed-data", f"sign typed data (EIP-712, CIP-23){shown}", "typed-data permit.json")
+    typed.add_argument("file", metavar="FILE", help="types, domain, primaryType and message as JSON; - is stdin")
+    login = _verb(
+        verbs,
+        "login",
+        f"sign in to a site (EIP-4361){shown}, unless its domain was allowed",
+        "login message.txt",
+        "login message.txt --remember 20 --until 2030-01-01",
+    )
+    login.add_argument("file", metavar="FILE", help="the message as the site wrote it; - is stdin")
+    login.add_argument("--remember", metavar="N", type=int, help="ask the user for N more times without asking")
+    login.add_argument("--until", metavar="DATE", help="when that ends: 2030-01-01, or a date-time")
+    for parser in (tx, message, typed, login):
+        parser.add_argument("--slot", type=int, help="the key's slot (default: the one that fits)")
+
+
+def _extended(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What else cards of the extended profile have."""
+    _verb(verbs, "status", "where the card stands: its life, BPIN, slots, what it can do")
+    address = _verb(verbs, "address", "a slot's address as the card writes it", "address --slot 1")
+    address.add_argument("--slot", type=int, required=True, help="the key's slot, 1 to 127")
+    seed = _verb(
+        verbs, "import", "give a card without a seed one that is known", "import", "import --file mnemonic.txt"
+    )
+    seed.add_argument(
+        "--file", metavar="FILE", help="its first line: a mnemonic, or entropy in hex (default: you are asked)"
+    )
+    policies = _verb(verbs, "policies", "the domains it logs in to without asking", "policies", "policies --forget 1")
+    policies.add_argument("--forget", metavar="N", type=int, help="take the permission of this number back")
+    attest = _verb(
+        verbs,
+        "attest",
+        "prove that a slot's key lives in this card",
+        "attest --slot 1",
+        "attest --slot 1 --challenge 0011223344556677",
+    )
+    attest.add_argument("--slot", type=int, required=True, help="the key's slot, 1 to 127")
+    attest.add_argument("--challenge", metavar="HEX", help="8 to 64 bytes (default: 32 random ones)")
 
 
 def _verb(
@@ -82,7 +141,7 @@ def _verb(
 
 def run(args: argparse.Namespace) -> int:
     """Do one of them."""
-    from bsim.cli import wallet_backup, wallet_bpin, wallet_keys
+    from bsim.cli import wallet_backup, wallet_bpin, wallet_card, wallet_keys, wallet_sign
 
     table: dict[str, Callable[[argparse.Namespace], int]] = {
         "accounts": wallet_keys.accounts,
@@ -93,5 +152,14 @@ def run(args: argparse.Namespace) -> int:
         "bpin": wallet_bpin.bpin,
         "backup": wallet_backup.backup,
         "restore": wallet_backup.restore,
+        "tx": wallet_sign.tx,
+        "message": wallet_sign.message,
+        "typed-data": wallet_sign.typed,
+        "login": wallet_sign.login,
+        "status": wallet_card.status,
+        "address": wallet_card.address,
+        "import": wallet_card.import_seed,
+        "policies": wallet_card.policies,
+        "attest": wallet_card.attest,
     }
     return table[args.what](args)

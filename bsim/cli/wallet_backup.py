@@ -61,7 +61,7 @@ def restore(args: argparse.Namespace) -> int:
         wallet = session.wallet()
         try:
             # A card without a seed takes a backup whatever the BPIN; one that has a seed refuses it without.
-            verified(wallet)
+            verified(session, wallet)
         except CardError as refusal:
             if session.user is not None or refusal.sw != SW.CONDITIONS_NOT_SATISFIED:
                 raise

@@ -2,12 +2,13 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from bsim.cli.coins import algorithm, coin, label
 from bsim.cli.common import CheckFailed, Style, UsageError, parse_hex, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.client import Account, Wallet
-from bsim.crypto import ed25519, verify
+from bsim.crypto import ed25519, p256, sm2, verify
 from bsim.crypto.algorithm import Algorithm
 
 
@@ -67,6 +68,13 @@ def iccid(args: argparse.Namespace) -> int:
     return 0
 
 
+_VERIFY: Final = {
+    Algorithm.ED25519: ed25519.verify,
+    Algorithm.SM2: sm2.verify,
+    Algorithm.P256: p256.verify,
+}
+
+
 def checked(account: Account, digest: bytes, signature: bytes) -> dict[str, object]:
     """What a signature says, and whether it is one of the account's key."""
     found: dict[str, object] = {
@@ -76,8 +84,8 @@ def checked(account: Account, digest: bytes, signature: bytes) -> dict[str, obje
         "digest": digest.hex(),
         "signature": signature.hex(),
     }
-    if account.algorithm is Algorithm.ED25519:
-        return found | {"verified": ed25519.verify(account.public_key, digest, signature)}
+    if account.algorithm is not Algorithm.SECP256K1:
+        return found | {"verified": _VERIFY[account.algorithm](account.public_key, digest, signature)}
     try:
         r, s, recovery = verify.recoverable(digest, signature, account.public_key)
     except ValueError:

@@ -4,7 +4,9 @@ from enum import IntEnum
 
 
 class Algorithm(IntEnum):
-    """The algorithm byte of a slot (wallet applet, known)."""
+    """The algorithm byte of a slot: 1 and 2 are the real card's (known), 3 and 4 ours (chosen)."""
 
     SECP256K1 = 1
     ED25519 = 2
+    SM2 = 3
+    P256 = 4

@@ -1,14 +1,15 @@
-"""From one seed to every key: BIP-32 for secp256k1, SLIP-0010 for Ed25519. Private derivation only."""
+"""From one seed to every key: BIP-32 for secp256k1, SLIP-0010 for Ed25519, P-256 and SM2. Private derivation only."""
 
 import hmac
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Self
 
+from bsim.crypto import p256, scalars, sm2, sm2_curve
 from bsim.crypto.ecdsa import Engine
-from bsim.crypto.memory import wipe, wipe_unshared
+from bsim.crypto.memory import Secret, wipe, wipe_unshared
 
 Path = tuple[int, ...]
 HARDENED: Final = 0x8000_0000  # BIP-32 "Extended keys": indexes from here on are hardened
@@ -89,7 +90,7 @@ class Scheme(ABC):
         digest = hmac.digest(node.chain_code, message, "sha512")
         wipe(message)
         try:
-            return self._child(node, digest)
+            return self._child(node, index, digest)
         finally:
             wipe_unshared(digest)
 
@@ -102,7 +103,7 @@ class Scheme(ABC):
         """Write what is hashed for a child: 37 bytes, to be wiped."""
 
     @abstractmethod
-    def _child(self, node: Node, digest: bytes) -> Node:
+    def _child(self, node: Node, index: int, digest: bytes) -> Node:
         """Make the child of the 64 bytes I."""
 
     @abstractmethod
@@ -133,6 +134,16 @@ def _hardened(node: Node, index: int) -> bytearray:
     return message
 
 
+def _point_or_hardened(node: Node, index: int, public_key: Callable[[Secret], bytes]) -> bytearray:
+    """Write what both standards hash for any child: of one that is not hardened the compressed point, and the index."""
+    if HARDENED <= index <= 0xFFFF_FFFF:
+        return _hardened(node, index)
+    if not 0 <= index < HARDENED:
+        raise ValueError("a child index is 0 to 2^32-1")
+    point = public_key(node.secret)
+    return bytearray((2 + (point[64] & 1),)) + point[1:33] + index.to_bytes(4, "big")
+
+
 class Bip32(Scheme):
     """BIP-32 private derivation over secp256k1."""
 
@@ -153,14 +164,9 @@ class Bip32(Scheme):
             raise ValueError("this seed has no secp256k1 master key") from None
 
     def _message(self, node: Node, index: int) -> bytearray:
-        if HARDENED <= index <= 0xFFFF_FFFF:
-            return _hardened(node, index)
-        if not 0 <= index < HARDENED:
-            raise ValueError("a child index is 0 to 2^32-1")
-        point = self._public_key(node.secret)
-        return bytearray((2 + (point[64] & 1),)) + point[1:33] + index.to_bytes(4, "big")
+        return _point_or_hardened(node, index, self._public_key)
 
-    def _child(self, node: Node, digest: bytes) -> Node:
+    def _child(self, node: Node, index: int, digest: bytes) -> Node:  # noqa: ARG002 - see below
         # BIP-32 CKDpriv. Where it says "proceed with the next value for i" (once in 2^127) this is a ValueError: a
         # slot's path names its key, and another index would be another slot's.
         left, right = _halves(digest)
@@ -186,9 +192,66 @@ class Slip10Ed25519(Scheme):
             raise ValueError("Ed25519 keys have hardened children only")
         return _hardened(node, index)
 
-    def _child(self, node: Node, digest: bytes) -> Node:  # noqa: ARG002 - SLIP-0010: the digest alone is the child
+    def _child(self, node: Node, index: int, digest: bytes) -> Node:  # noqa: ARG002 - SLIP-0010: digest is child
         return self._root(digest)
 
     def account_path(self, coin_type: int, slot: int) -> Path:
         """m/44'/c'/0'/0'/i' (chosen)."""
         return (*_account(coin_type, slot), HARDENED, slot + HARDENED)
+
+
+class _Slip10Curve(Scheme):
+    """SLIP-0010 for a curve of prime order: BIP-32's steps, and a digest that gives no key is hashed again."""
+
+    __slots__ = ()
+    _order: ClassVar[int]
+    _public_key: ClassVar[Callable[[Secret], bytes]]
+
+    def _root(self, digest: bytes) -> Node:
+        left, right = _halves(digest)
+        if 0 < int.from_bytes(left, "big") < self._order:
+            return Node(bytearray(left), bytearray(right))
+        again = hmac.digest(self._salt, digest, "sha512")  # "Master key generation", step 5
+        try:
+            return self._root(again)
+        finally:
+            wipe_unshared(again)
+
+    def _message(self, node: Node, index: int) -> bytearray:
+        return _point_or_hardened(node, index, type(self)._public_key)
+
+    def _child(self, node: Node, index: int, digest: bytes) -> Node:
+        left, right = _halves(digest)
+        try:
+            return Node(scalars.add(node.secret, left, self._order), bytearray(right))
+        except ValueError:
+            # "Private parent key to private child key", step 5.
+            message = bytearray(b"\1") + right + index.to_bytes(4, "big")
+            again = hmac.digest(node.chain_code, message, "sha512")
+            wipe(message)
+        try:
+            return self._child(node, index, again)
+        finally:
+            wipe_unshared(again)
+
+    def account_path(self, coin_type: int, slot: int) -> Path:
+        """m/44'/c'/0'/0/i (chosen)."""
+        return (*_account(coin_type, slot), 0, slot)
+
+
+class Slip10P256(_Slip10Curve):
+    """SLIP-0010 for NIST P-256."""
+
+    __slots__ = ()
+    _salt = b"Nist256p1 seed"
+    _order = p256.ORDER
+    _public_key = p256.public_key
+
+
+class Slip10Sm2(_Slip10Curve):
+    """The same construction over the curve of SM2, under a salt of its own (chosen: docs/decisions/0012)."""
+
+    __slots__ = ()
+    _salt = b"SM2 seed"
+    _order = sm2_curve.ORDER
+    _public_key = sm2.public_key

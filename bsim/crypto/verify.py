@@ -17,21 +17,21 @@ def canonical(s: int) -> int:
     return min(s, ORDER - s)
 
 
-def parse_der(der: bytes) -> tuple[int, int]:
-    """Parse DER `SEQUENCE { INTEGER r, INTEGER s }` (8-72 bytes) strictly; both are 1 to n-1, or ValueError.
+def parse_der(der: bytes, order: int = ORDER) -> tuple[int, int]:
+    """Parse DER `SEQUENCE { INTEGER r, INTEGER s }` (8-72 bytes) strictly; both are 1 to order-1, or ValueError.
 
     BIP-66's reading of ITU-T X.690 8.3 and 10.1: shortest form, nothing negative, nothing after.
     """
     if not 8 <= len(der) <= 72 or der[0] != 0x30 or der[1] != len(der) - 2:
         raise ValueError("not one DER SEQUENCE of the length it names")
-    r, rest = _parse_integer(der[2:])
-    s, rest = _parse_integer(rest)
+    r, rest = _parse_integer(der[2:], order)
+    s, rest = _parse_integer(rest, order)
     if rest:
         raise ValueError("bytes after s")
     return r, s
 
 
-def _parse_integer(data: bytes) -> tuple[int, bytes]:
+def _parse_integer(data: bytes, order: int) -> tuple[int, bytes]:
     if len(data) < 3 or data[0] != 0x02 or not 1 <= data[1] <= len(data) - 2:
         raise ValueError("not a DER INTEGER of the length it names")
     body, rest = data[2 : 2 + data[1]], data[2 + data[1] :]
@@ -40,14 +40,14 @@ def _parse_integer(data: bytes) -> tuple[int, bytes]:
     if len(body) > 1 and body[0] == 0 and not body[1] & 0x80:
         raise ValueError("INTEGER with a superfluous zero")
     value = int.from_bytes(body, "big")
-    if not 0 < value < ORDER:
+    if not 0 < value < order:
         raise ValueError("r or s out of range")
     return value, rest
 
 
-def encode_der(r: int, s: int) -> bytes:
-    """Encode DER `SEQUENCE { INTEGER r, INTEGER s }`; ValueError if either is not 1 to n-1."""
-    if not (0 < r < ORDER and 0 < s < ORDER):
+def encode_der(r: int, s: int, order: int = ORDER) -> bytes:
+    """Encode DER `SEQUENCE { INTEGER r, INTEGER s }`; ValueError if either is not 1 to order-1."""
+    if not (0 < r < order and 0 < s < order):
         raise ValueError("r or s out of range")
     body = b"".join(_encode_integer(value) for value in (r, s))
     return bytes((0x30, len(body))) + body

@@ -24,7 +24,7 @@ class CardRig(Rig):
         self._done: frozenset[Hashable] = frozenset()
         self.attach(grammar, "card", card, Shadow(grammar, lambda _: None, self.pin, self.is_pin, cards.OPENING_KEY))
         self.over_t0 = True
-        self.asks_le = False
+        self.asks_le = self.inside = False
 
     def do(self, step: Step) -> None:
         """Carry out one step; power is not cut, as a reader's card is not to be torn."""

@@ -52,6 +52,7 @@ class Root:
     over_t0: bool = False
 
 
+_EACH_TIME: Final = WalletRules(verified_for_one_signature=True, ask_each_time=True)
 ROOTS: Final = {
     root.name: root
     for root in (
@@ -64,7 +65,12 @@ ROOTS: Final = {
         Root("full", "a key in every slot", "full-127"),
         Root("terminated", "for ever out of use", "terminated"),
         Root("opening", "no seed, to be opened first", "factory", True, WalletRules(opening_required=True)),
-        Root("each-time", "asks for the BPIN each time", None, rules=WalletRules(False, True, True)),
+        Root(
+            "each-time",
+            "asks for the BPIN each time",
+            None,
+            rules=WalletRules(verified_for_one_signature=True, ask_each_time=True),
+        ),
         Root("t0", "over T=0: 61xx, 6Cxx, GET RESPONSE", "bpin-unset", over_t0=True),
     )
 }
@@ -87,7 +93,7 @@ def make(name: str, wrap: Callable[[Uicc], None] = lambda _: None) -> tuple[Uicc
     words = None if root.blank else bip39.from_entropy(entropy())
     store = FaultyStore(RamStore())
     personalise(store, personalisation(mnemonic=words, blank=root.blank, bpin=BPIN, iccid=ICCID, state=root.state))
-    card = power_on(store, CounterRng(), rules=root.rules, signing=_engine())
+    card = power_on(store, CounterRng(), rules=root.rules, keys_engine=_engine())
     wrap(card)
     store.arm(None)
     return card, store

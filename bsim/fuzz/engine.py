@@ -18,6 +18,7 @@ from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import differential
+from bsim.fuzz.oracles.leak import codes
 from bsim.fuzz.oracles.metamorphic import forms
 from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import SEND, Step, cut_of
@@ -82,6 +83,7 @@ class Explorer:
         self.sequences = 0
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
+        self.generator.pool.know(code for rig in self.rigs for state in rig.uicc.states for code in codes(state))
         self._watched: list[Rig] = [self.rigs[0]]
         self._state = 0
         self._hung: frozenset[int] = frozenset()

@@ -7,7 +7,7 @@ from typing import Final
 from bsim.apdu import CLAS
 from bsim.applets.proactive import CommandType, Result, TerminalResponse
 from bsim.fuzz import cards, values
-from bsim.fuzz.grammar import CARD, Entry, Grammar, on_channel
+from bsim.fuzz.grammar import Entry, Grammar, on_channel
 from bsim.fuzz.mutate import mutate
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import ANSWERS, PLAIN, POWER_CYCLE, PROVES, TYPES, Step, cut, send
@@ -40,6 +40,7 @@ class Generator:
         by_name = grammar.by_name
         self._fetch, self._answer = by_name["FETCH"], by_name["TERMINAL_RESPONSE"]
         self._select = by_name["SELECT"]
+        self._used: Final = frozenset(entry.index for entry in self.commands)
         self._uses = {entry.name for entry in self.commands}
 
     def enabled(self, rig: Rig, tried: int = 0) -> list[Step]:
@@ -168,7 +169,7 @@ class Generator:
         applet = selected.get(channel, "")
         if not applet and rng.random() < 0.3:
             return self._select, channel
-        own = [entry for entry in self.commands if entry.applet in {applet, CARD} and entry.index not in self.off]
+        own = [one for one in self._grammar.answers(applet) if one.index not in self.off and one.index in self._used]
         fresh = [entry for entry in own if not tried >> entry.index & 1]
         among = fresh if fresh and rng.random() < 0.75 else own or self.commands
         entry = among[int(rng.random() * len(among))]

@@ -5,10 +5,13 @@ from typing import Final
 
 from bsim import tlv
 from bsim.apdu import CLAS, body, cla_on_channel
+from bsim.applets.routes import Routes
+from bsim.card.commands import FILE_ROUTES, ISSUER_ROUTES, WALLET_ROUTES
 from bsim.spec import Command, Cost, Danger, Kind, Spec, domains, spec
 from bsim.sw import SwError
 
-CARD: Final = "uicc"
+_REMEMBERED: Final = 60_000
+_TRIES_LEFT: Final = frozenset({"63C*", "9840"})
 _WARNINGS: Final = frozenset({0x61, 0x62, 0x63, 0x91, 0x9F})
 
 
@@ -45,7 +48,8 @@ class Entry:
         self.slow: Final = command.crypto is Cost.SLOW
         self.signs: Final = command.crypto is Cost.SIGNATURE
         self.safe: Final = command.danger is Danger.SAFE
-        self.spends_tries: Final = command.danger is Danger.CONSUMES_TRY
+        # A PIN's own commands say how many tries are left: 63Cx, and 9840 in class A0.
+        self.spends_tries: Final = command.danger is Danger.CONSUMES_TRY or not _TRIES_LEFT.isdisjoint(command.sw)
         self.dialogue: Final = any(pattern.startswith("91") for pattern in command.sw)
         self.domains: Final = tuple(domains.of(field) for field in command.data)
         self.least: Final = sum(field.encoded_minimum for field in command.response)
@@ -106,23 +110,35 @@ class Grammar:
         self.by_name: Final = {entry.name: entry for entry in self.entries}
         self.aids: Final = {aid: name for name, applet in declared.applets.items() for aid in applet.aids}
         self.spec: Final = declared
-        own = {name: self._table(name) for name in declared.applets}
-        self._tables: Final = {name: {**own[CARD], **table} for name, table in own.items()} | {"": own[CARD]}
+        # Where nothing else is selected, the file system answers; an application of it has the same commands.
+        files = self._answered(FILE_ROUTES)
+        own = {"wallet": self._answered(WALLET_ROUTES.in_use), "issuer": self._answered(ISSUER_ROUTES)}
+        self._answers: Final = {name: own.get(name, files) for name in ("", *declared.applets)}
+        self._shared: Final = {name: _by_instruction(entries) for name, entries in self._answers.items()}
         self._found: dict[tuple[str, bytes], Entry | None] = {}
         self._common: dict[int, bool] = {}
 
+    def answers(self, applet: str) -> tuple[Entry, ...]:
+        """Answer the commands there are while an applet (or nothing: "") is selected."""
+        return self._answers[applet]
+
     def find(self, applet: str, raw: bytes) -> Entry | None:
         """Answer the entry a command is meant for while an applet (or nothing: "") is selected on its channel."""
-        key = applet, raw[:2]
+        key = applet, raw[:4]
         if key in self._found:
             return self._found[key]
-        entry = self._tables.get(applet, self._tables[""]).get((CLAS[raw[0]].base, raw[1])) if len(raw) > 3 else None
+        if len(self._found) > _REMEMBERED:
+            self._found.clear()
+        sharing = self._shared[applet].get((CLAS[raw[0]].base, raw[1])) if len(raw) > 3 else None
+        entry = None
+        if sharing is not None:
+            entry = next((one for one in sharing if one.command.takes(raw)), sharing[-1])
         self._found[key] = entry
         return entry
 
     def name(self, raw: bytes) -> str:
         """Name the command that bytes are most likely meant for; ? for none."""
-        found = (self.find(applet, raw) for applet in self._tables)
+        found = (self.find(applet, raw) for applet in self._answers)
         return next((entry.name for entry in found if entry is not None), "?")
 
     def common(self, sw: int) -> bool:
@@ -132,13 +148,21 @@ class Grammar:
             known = self._common[sw] = self.spec.allows(None, sw)
         return known
 
-    def _table(self, applet: str) -> dict[tuple[int, int], Entry]:
-        return {
-            (cla, entry.command.ins): entry
-            for entry in self.entries
-            if entry.applet == applet
-            for cla in entry.command.cla
-        }
+    def allowed_somewhere(self, raw: bytes, sw: int) -> bool:
+        """Whether a command may be answered so by anything that could be selected."""
+        found = (self.find(applet, raw) for applet in self._answers)
+        return any(entry.allows(sw) for entry in found if entry is not None)
+
+    def _answered(self, routes: Routes) -> tuple[Entry, ...]:
+        return tuple(self.by_name[command.name] for command in routes.commands())
+
+
+def _by_instruction(entries: tuple[Entry, ...]) -> dict[tuple[int, int], list[Entry]]:
+    found: dict[tuple[int, int], list[Entry]] = {}
+    for entry in entries:
+        for cla in entry.command.cla:
+            found.setdefault((cla, entry.command.ins), []).append(entry)
+    return found
 
 
 @cache

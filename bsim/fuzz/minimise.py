@@ -113,7 +113,7 @@ class Minimiser:
         if len(raw) < 4:
             return None
         grammar = self._replayer.grammar
-        applets = ("", *grammar.spec.applets)
+        applets = ("", "wallet", "issuer")
         return next((entry for name in applets if (entry := grammar.find(name, raw)) is not None), None)
 
 

@@ -21,6 +21,7 @@ Wrap = Callable[[Uicc], None]
 _NOTHING: Final = b""
 _REMEMBERED: Final = 4096
 _WRONG_LE: Final = 0x6C
+_GET_RESPONSE: Final = b"\xc0\0\0"
 
 
 class Rig:
@@ -36,6 +37,7 @@ class Rig:
         "data",
         "entry",
         "grammar",
+        "inside",
         "kind",
         "over_t0",
         "prompt",
@@ -67,6 +69,7 @@ class Rig:
     def attach(self, grammar: Grammar, root: str, card: Card, shadow: Shadow) -> None:
         """Take a card that was just powered on."""
         self.grammar, self.root, self.card, self.shadow = grammar, root, card, shadow
+        self.inside = True  # what is selected is known, and not followed from outside
         self.asks_le = True  # what a reader's own T=0 does with Le is not the card's
         self.busy = False
         self.steps = 0
@@ -111,7 +114,10 @@ class Rig:
         self.raw = raw
         if len(raw) >= 4:
             self.channel = channel = CLAS[raw[0]].channel
-            self.entry = entry = self.grammar.find(shadow.selected.get(channel, ""), raw)
+            entry = self.grammar.find(shadow.selected.get(channel, ""), raw)
+            if entry is None and self.over_t0 and raw[1:4] == _GET_RESPONSE:
+                entry = self.grammar.by_name["GET_RESPONSE"]  # served in any class, by the T=0 layer
+            self.entry = entry
             self.whole = raw if not shadow.chains and not raw[0] & 0x10 else shadow.whole(raw, channel)
         else:
             channel, entry = 0, None

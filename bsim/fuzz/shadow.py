@@ -10,7 +10,7 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from bsim.apdu import CLAS, body
+from bsim.apdu import CLAS, MAX_LC, body
 from bsim.applets.proactive import ProactiveCommand, TerminalResponse
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.steps import ANSWERS, PROVES, TYPES
@@ -46,6 +46,7 @@ class Shadow:
         "prompt",
         "rights",
         "selected",
+        "stream",
         "streams",
         "terminal",
         "waiting",
@@ -62,6 +63,7 @@ class Shadow:
         self.selected: dict[int, str] = {}
         self.chains: dict[int, tuple[bytes, bytes]] = {}
         self.streams: dict[int, bytes] = {}
+        self.stream: bytes | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -109,6 +111,8 @@ class Shadow:
         except SwError:
             return raw
         data = begun[1] + raw[start:end]
+        if len(data) > MAX_LC:
+            return raw
         return raw[:4] + b"\0" + len(data).to_bytes(2, "big") + data
 
     def note(self, raw: bytes, entry: Entry | None, channel: int, response: bytes) -> None:
@@ -123,11 +127,11 @@ class Shadow:
         if known is not None:
             known(self, raw, channel, response)
         if entry.makes and not CLAS[raw[0]].chaining:
-            if not entry.dialogue:
-                self._grant(channel, entry)
-            elif sw >> 8 == 0x91:
-                # While a dialogue waits any command is answered 91xx, so this may be the second to ask or the first.
+            if entry.dialogue:
+                # Whose the next dialogue is cannot be told from outside: it may come after another, or be one already.
                 self._askers |= {(channel, entry)}
+            else:
+                self._grant(channel, entry)
 
     def typed(self, raw: bytes) -> TerminalResponse | None:
         """Read a TERMINAL RESPONSE; None if it is none, or cannot be read."""
@@ -177,6 +181,7 @@ class Shadow:
             self.chains.pop(number, None)
             self.streams.pop(number, None)
             self.rights = frozenset(one for one in self.rights if one[0] != number)
+            self._askers = frozenset(one for one in self._askers if one[0] != number)
 
     def _profile(self, _raw: bytes, _channel: int, _response: bytes) -> None:
         self.terminal = True
@@ -190,14 +195,16 @@ class Shadow:
         self.prompt = command.text
 
     def _answered(self, raw: bytes, _channel: int, _response: bytes) -> None:
-        self.fetched, askers = b"", self._askers
+        self.fetched = b""
         response = self.typed(raw)
-        if response is None or not response.performed or response.text is None:
-            self._askers = frozenset()
-        elif self._is_pin(response.text):
-            for channel, entry in askers:
+        if response is not None and response.performed and response.text is not None and self._is_pin(response.text):
+            for channel, entry in self._askers:
                 if channel in self.selected:
                     self._grant(channel, entry)
+
+    def _paged(self, _raw: bytes, channel: int, _response: bytes) -> None:
+        """What was to come of a stream is the oracle's to judge now; if nobody does, nothing is known of the rest."""
+        self.stream = self.streams.pop(channel, None)
 
     def _challenge(self, _raw: bytes, _channel: int, response: bytes) -> None:
         self.challenge = response[:-2]
@@ -210,4 +217,5 @@ _NOTES: Final[dict[str, Callable[[Shadow, bytes, int, bytes], None]]] = {
     "FETCH": Shadow._fetch,
     "TERMINAL_RESPONSE": Shadow._answered,
     "GET_CHALLENGE": Shadow._challenge,
+    "EXPORT_PUBKEYS": Shadow._paged,
 }

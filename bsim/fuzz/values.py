@@ -4,6 +4,7 @@ A response field feeds the command fields of the same name: a ciphertext, a hand
 """
 
 import random
+from collections.abc import Iterable
 from typing import Final
 
 from bsim import tlv
@@ -28,6 +29,7 @@ class Pool:
             "digest": list(_DIGESTS),
         }
         self._records: list[dict[str, bytes]] = []
+        self._secrets: dict[int, list[bytes]] = {}
 
     def learn(self, rig: Rig) -> None:
         """Take note of a command that ended well, and of its answer."""
@@ -59,8 +61,20 @@ class Pool:
         found = [one for one in self._records if all(field.name in one for field in fields)]
         return found[int(rng.random() * len(found))] if found else {}
 
+    def know(self, secrets: Iterable[bytes]) -> None:
+        """Take the cards' own PINs and codes for values of secret fields, alone and two together (old and new)."""
+        known = sorted(set(secrets))
+        for value in (*known, *(one + other for one in known for other in known)):
+            of_length = self._secrets.setdefault(len(value), [])
+            if value not in of_length:
+                of_length.append(value)
+
     def value(self, rng: random.Random, field: Field) -> bytes | None:
         """Answer a known value that fits a field; None if there is none."""
+        if field.secret and rng.random() < 0.7:
+            secrets = self._secrets.get(field.minimum)
+            if secrets:
+                return secrets[int(rng.random() * len(secrets))]
         known = self._values.get(field.name)
         if not known:
             return None

@@ -36,6 +36,8 @@ class TerminalUser:
         Thread(target=self._ask, args=(command, respond), name="bsim-handset", daemon=True).start()
 
     def _ask(self, command: ProactiveCommand, respond: Respond) -> None:
+        for number, text in command.items:
+            print(f"[phone] {number}: {text}", file=sys.stderr)
         yes_no = command.type == CommandType.GET_INKEY
         prompt = f"\n[phone] {command.text}{' (y/n)' if yes_no else ''}: "
         try:
@@ -44,6 +46,9 @@ class TerminalUser:
             typed = ""
         if not typed:
             respond(Reply(Result.TERMINATED_BY_USER), 0.0)
+        elif command.items:
+            item = int(typed) if typed.isdigit() and int(typed) in dict(command.items) else None
+            respond(Reply(Result.TERMINATED_BY_USER if item is None else Result.PERFORMED, item=item), 0.0)
         elif yes_no:
             respond(Reply(Result.PERFORMED, "\1" if typed.lower().startswith("y") else "\0"), 0.0)
         elif len(typed) > command.maximum:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from bsim.lab.cases import Case, Kind, commands, examples, scenario
 from bsim.lab.guard import ORDER
-from bsim.lab.refusals import refusals
+from bsim.lab.refusals import absent, refusals
 from bsim.lab.runner import Exchange, Run, reason, run
 from bsim.lab.shape import ciphertext, is_sealed
 from bsim.lab.subject import Seen, Subject
@@ -48,8 +48,9 @@ class Result:
 def cases(subject: Subject, seen: Seen, scenarios: Iterable[Transcript] = ()) -> list[Case]:
     """Everything a subject is examined with; on a card there is one of, what changes it comes last."""
     found = [
-        *examples(exact=subject.known, slots=seen.slots if subject.lasting else ()),
-        *refusals(known=subject.known),
+        *examples(exact=subject.known, slots=seen.slots if subject.lasting else (), extended=subject.extended),
+        *refusals(known=subject.known, extended=subject.extended),
+        *(() if subject.extended or subject.lasting else absent()),
         *map(scenario, (*built_in(), *scenarios)),
     ]
     return sorted(found, key=lambda case: ORDER.index(case.danger)) if subject.lasting else found
@@ -67,6 +68,8 @@ def plan(found: Sequence[Case], subject: Subject) -> Iterator[str]:
     reasons = {case.name: reason(case, subject) for case in found}
     sent = [case for case in found if not reasons[case.name]]
     apdus = sum(len(case.transcript.steps) for case in sent)
+    if not subject.extended:
+        yield f"{subject.name}: taken for a card without the commands of the extended profile"
     yield f"{subject.name}: {len(sent)} cases, about {apdus} commands, will be sent; {len(found) - len(sent)} will not"
     if subject.lasting:
         yield f"  their worst: {', '.join(f'{count} {danger}' for danger, count in _dangers(sent))}"

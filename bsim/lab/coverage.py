@@ -1,6 +1,6 @@
 """Coverage: what a wallet's test run asked of a card, of all that the declarations offer."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,15 +60,28 @@ class Coverage:
 
 
 def measure(traces: Iterable[Trace], applets: Collection[str] = ()) -> Coverage:
-    """Add up what traces cover, of some applets or of all; ValueError for an applet that is not declared."""
+    """Add up what traces cover, of some declarations or of all; ValueError for one there is not.
+
+    `applets` name applets, which are the real card's, and what extends them.
+    """
+    declared = _declarations()
     for name in applets:
-        if name not in spec().applets:
-            raise ValueError(f"no applet {name!r} is declared; there is {', '.join(spec().applets)}")
-    chosen = [applet for applet in spec().applets.values() if not applets or applet.name in applets]
-    coverage = Coverage({name: CommandCoverage(one) for applet in chosen for name, one in applet.commands.items()})
+        if name not in declared:
+            raise ValueError(f"no applet {name!r} is declared; there is {', '.join(declared)}")
+    chosen = [commands for name, commands in declared.items() if not applets or name in applets]
+    coverage = Coverage({name: CommandCoverage(one) for commands in chosen for name, one in commands.items()})
     for trace in traces:
         _Meter(coverage).take(trace)
     return coverage
+
+
+def _declarations() -> dict[str, Mapping[str, Command]]:
+    """The commands of each applet without its extensions, and of each extension."""
+    return {
+        extension or applet.name: applet.declared_by(extension)
+        for applet in spec().applets.values()
+        for extension in ("", *applet.extensions)
+    }
 
 
 def as_json(coverage: Coverage) -> dict[str, object]:

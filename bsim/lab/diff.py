@@ -58,7 +58,13 @@ def script(twins: Sequence[Subject], scenarios: Iterable[Transcript] = (), *, on
     if only:
         return given
     slots = common([twin.look() for twin in twins]) if over_t0 or twins[0].lasting else ()
-    own = [*examples(exact=False, slots=slots), *refusals(known=False), *map(scenario, built_in())]
+    # Where they only can be compared in what both have, that is what they are sent.
+    extended = (all if twins[0].lasting else any)(twin.extended for twin in twins)
+    own = [
+        *examples(exact=False, slots=slots, extended=extended),
+        *refusals(known=False, extended=extended),
+        *map(scenario, built_in()),
+    ]
     return sorted([*own, *given], key=lambda case: ORDER.index(case.danger))
 
 

@@ -30,11 +30,15 @@ class Unsafe(Exception):  # noqa: N818 - a decision, told to people
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What may be done to a card: nothing that stays, unless said otherwise. `tries` are those its PIN has left."""
+    """What may be done to a card: nothing that stays, unless said otherwise. `tries` are those its PIN has left.
+
+    `extended` says that the card has what this project adds to the real card's commands, and may be sent it.
+    """
 
     writes: bool = False
     irreversible: bool = False
     tries: int | None = None
+    extended: bool = False
 
     def refusal(self, danger: Danger) -> str:
         """Why commands of a danger are not sent; nothing if they are."""
@@ -48,7 +52,7 @@ class Permit:
         return ""
 
 
-EVERYTHING: Final = Permit(writes=True, irreversible=True, tries=255)
+EVERYTHING: Final = Permit(writes=True, irreversible=True, tries=255, extended=True)
 
 
 class Guard:
@@ -66,7 +70,7 @@ class Guard:
 
     def transmit(self, command: bytes) -> bytes:
         """Carry one APDU; Unsafe if it is not permitted."""
-        if refusal := self._permit.refusal(danger_of(command)):
+        if refusal := self._permit.refusal(danger_of(command, extended=self._permit.extended)):
             raise Unsafe(f"{command[:4].hex().upper()} was not sent: it {refusal}")
         typed = _types_text(command)
         if typed:
@@ -85,11 +89,14 @@ class Guard:
         self._tries -= 1
 
 
-def danger_of(command: bytes) -> Danger:
-    """Answer the worst a command APDU may do, whatever applet is selected."""
+def danger_of(command: bytes, *, extended: bool = True) -> Danger:
+    """Answer the worst a command APDU may do, whatever applet is selected.
+
+    What a card without `extended` commands does at their instructions nobody knows.
+    """
     if len(command) < 4:
         return Danger.SAFE
-    found = declared(command)
+    found = [entry for entry in declared(command) if extended or not entry.extension]
     if any(entry.name == _ANSWER for entry in found) and not _types_text(command):
         return Danger.SAFE
     if found:
@@ -98,10 +105,15 @@ def danger_of(command: bytes) -> Danger:
 
 
 def declared(command: bytes) -> list[Command]:
-    """Answer the declarations an APDU may be meant for: by instruction and class, or by the instruction alone."""
+    """Answer the declarations an APDU may be meant for: by instruction and class, or by the instruction alone.
+
+    Those that P1 and P2 fit come first, and of these and the others the card's own.
+    """
     every = [c for applet in spec().applets.values() for c in applet.commands.values() if c.ins == command[1]]
-    # A card that does not look at the class would carry it out all the same.
-    return [c for c in every if CLAS[command[0]].base in c.cla] or every
+    # A card that does not look at the class would carry it out all the same; but our own instructions mean something
+    # else in the classes of ISO/IEC 7816-4, where D6 is UPDATE BINARY.
+    found = [c for c in every if CLAS[command[0]].base in c.cla] or [c for c in every if not c.extension]
+    return sorted(found, key=lambda c: (not c.takes(command), c.applet != "uicc"))
 
 
 def _proves_pin(command: bytes) -> bool:

@@ -19,6 +19,7 @@ _ED25519_LENGTH: Final = 64
 _SEQUENCE, _INTEGER = 0x30, 0x02
 _ICCID_TAG: Final = 0x11
 _ENVELOPES: Final = frozenset(OVERHEAD + length for length in ENTROPY_LENGTHS)
+_STANDING: Final = 10  # of GET STATUS: all before its capabilities
 _HEAD: Final = 6  # of a C2 object: coin type (4), slot, algorithm
 
 
@@ -67,6 +68,24 @@ def challenge(data: bytes) -> str:
     return f"{len(data)} random bytes"
 
 
+def address(data: bytes) -> str:
+    """Its length."""
+    return f"an address of {len(data)} characters"
+
+
+def tags(data: bytes) -> str:
+    """The tags of data objects, in their order."""
+    try:
+        return " ".join(f"{one.tag:02X}" for one in tlv.parse(data))
+    except tlv.TlvError as fault:
+        raise ShapeError(f"no TLV: {fault}") from fault
+
+
+def standing(data: bytes) -> str:
+    """What GET STATUS tells of the kind of card: where one card stands is its own."""
+    return data[_STANDING:].hex().upper()
+
+
 def keys(stream: bytes) -> str:
     """C2 objects with coin type, slot, algorithm and the key's form; the keys themselves left out."""
     try:
@@ -83,13 +102,29 @@ def keys(stream: bytes) -> str:
     return " | ".join(told) + (f" | {rest[:1].hex().upper()} cut short" if rest else "")
 
 
+def content(data: bytes) -> str:
+    """The length of what was read from a file: numbers, names and places are the card's own."""
+    return f"{len(data)} bytes of a file"
+
+
+def authentication(data: bytes) -> str:
+    """Whether it went well, and the length: the keys are the subscriber's own."""
+    return f"{data[:1].hex().upper()}, {len(data)} bytes"
+
+
 _LEFT_OUT: Final[Mapping[str, Callable[[bytes], str]]] = {
     "signature": signature,
     "iccid": iccid,
     "ciphertext": envelope,
     "challenge": challenge,
+    "content": content,
+    "answer": authentication,
+    "digest": tags,
+    "asked": tags,
+    "address": address,
+    "life_cycle": standing,
 }
-_VARIABLE_LENGTH: Final = frozenset({"signature"})  # the shorter r or s happens to be, the shorter the DER
+_VARIABLE_LENGTH: Final = frozenset({"signature", "der"})  # the shorter r or s happens to be, the shorter the DER
 _STREAM: Final = "segment"
 
 

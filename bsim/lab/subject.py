@@ -16,7 +16,7 @@ from bsim.lab.reader import ReaderOptions
 from bsim.lab.t0_client import exchange
 from bsim.lab.targets import RAM, SUFFIX, OpenCard, is_real, open_file, open_target
 from bsim.ports import Card
-from bsim.profiles import personalisation, personalise, power_on
+from bsim.profiles import personalisation, personalise, power_on, stored_profile
 from bsim.spec import encode, spec
 from bsim.store import RamStore, Unlock
 from bsim.sw import SW
@@ -53,7 +53,10 @@ class Seen:
 
 
 class Subject:
-    """A card to be examined. `known` says that its examples must be answered byte for byte."""
+    """A card to be examined. `known` says that its examples must be answered byte for byte.
+
+    `extended` says that it has what this project adds to the real card's commands.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Subject:
         known: bool = False,
         lasting: bool = False,
         over_t0: bool = False,
+        extended: bool = True,
         permit: Permit = EVERYTHING,
         close: Callable[[], None] = lambda: None,
     ) -> None:
@@ -70,6 +74,7 @@ class Subject:
         self.known: Final = known
         self.lasting = lasting
         self.over_t0 = over_t0
+        self.extended: Final = extended
         self.permit: Final = permit
         self.close: Final = close
         self._make: Final = make
@@ -134,7 +139,7 @@ def real(name: str, card: OpenCard, permit: Permit, *, over_t0: bool = True, tes
         blank = see(guarded).blank
         return guarded if kind == _ANY or blank is None or blank == (kind == "blank") else None
 
-    made = Subject(name, make, known=test, over_t0=over_t0, permit=permit, close=card.close)
+    made = Subject(name, make, known=test, over_t0=over_t0, extended=permit.extended, permit=permit, close=card.close)
     made.keep()
     return made
 
@@ -171,7 +176,7 @@ def _of_records(name: str, records: Mapping[str, bytes], test: bool) -> Subject:
     def make(kind: str) -> Card | None:
         return power_on(RamStore(records)) if kind == _ANY or blank == (kind == "blank") else None
 
-    return Subject(name, make, known=test)
+    return Subject(name, make, known=test, extended=stored_profile(RamStore(records)).rules.extended)
 
 
 def _reset(card: Card) -> Card:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from bsim.apdu import CLAS, CommandApdu, body
+from bsim.apdu import CLAS, CommandApdu, SecureMessaging, body
 from bsim.spec.model import Applet, Command, Field, Parameter, Spec, sw_matches
 from bsim.spec.objects import Part, objects, whole_objects
 from bsim.sw import SW, SwError, describe
@@ -78,7 +78,7 @@ class Decoder:
         if len(raw) < _HEADER:
             return Decoded(spaced(raw), "", "not a command: it has less than four bytes", 0, (), None)
         cla = CLAS[raw[0]]
-        command = self._find(raw, cla.base)
+        command = self._find(raw, cla.base) or self._secured(raw)
         start, end = _data_range(raw)
         if command is None:
             return self._unknown(raw, cla.channel, start)
@@ -108,14 +108,19 @@ class Decoder:
         """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
         applets = self._spec.applets
         selected = self._selected.get(CLAS[raw[0]].channel, "")
-        for name in dict.fromkeys((_CARD, selected, *applets)):
-            if name not in applets:
-                continue
-            found = [c for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
-            exact = [c for c in found if raw[2] in c.p1.legal and raw[3] in c.p2.legal]
-            if found:
-                return (exact or found)[0]
-        return None
+        near = [name for name in (_CARD, selected) if name in applets]
+        others = [name for name in applets if name not in near]
+        names = (*near, *others)
+        found = [c for name in names for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
+        known = [c for c in found if c.applet in near] if selected else []
+        # Commands that share an instruction differ in P1 and P2.
+        return next((c for c in known or found if c.takes(raw)), next(iter(known or found), None))
+
+    def _secured(self, raw: bytes) -> Command | None:
+        """What a command of GlobalPlatform's secure messaging carries; its data end with a MAC."""
+        cla = CLAS[raw[0]]
+        plain = cla.base & ~(SecureMessaging.PROPRIETARY << 2)
+        return self._find(raw, plain) if cla.secure_messaging is SecureMessaging.PROPRIETARY else None
 
     def _unknown(self, raw: bytes, channel: int, start: int) -> Decoded:
         # A mistyped class or instruction must not put the BPIN on the screen, nor data without a length of their own.

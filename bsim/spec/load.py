@@ -2,10 +2,12 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from bsim.spec.model import (
     Applet,
@@ -13,6 +15,7 @@ from bsim.spec.model import (
     Cost,
     Danger,
     Example,
+    Extension,
     Field,
     Kind,
     LeRule,
@@ -22,6 +25,8 @@ from bsim.spec.model import (
     Spec,
     sw_matches,
 )
+
+Value = TypeVar("Value")
 
 
 class SpecError(ValueError):
@@ -60,6 +65,14 @@ class _Entry:
         entry = _Entry(self._table.pop(key, {}), f"{self.where}, {key}")
         return MappingProxyType({name: entry.text(name) for name in list(entry._table)})
 
+    def names(self, key: str) -> tuple[str, ...]:
+        """The keys of a table, which is left to be read."""
+        value = self._table.get(key)
+        return tuple(value) if isinstance(value, dict) else ()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._table
+
     def items(self) -> list[tuple[str, "_Entry"]]:
         """Every value as a table of its own."""
         return [(name, _Entry(value, f"{self.where}, {name}")) for name, value in self._table.items()]
@@ -82,15 +95,12 @@ def load(folder: Traversable) -> Spec:
     """Read every `*.toml` of a folder."""
     applets: dict[str, Applet] = {}
     common: Mapping[str, str] = {}
-    for file in sorted(folder.iterdir(), key=lambda item: item.name):
-        if not file.name.endswith(".toml"):
-            continue
-        try:
-            top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
-        except tomllib.TOMLDecodeError as fault:
-            raise SpecError(f"{file.name}: {fault}") from fault
+    declarations = [_declaration(file) for file in sorted(folder.iterdir(), key=lambda item: item.name)]
+    # An applet comes before what extends it.
+    for head, top in sorted(filter(None, declarations), key=lambda pair: "extends" in pair[0]):
         common = top.mapping("common") or common
-        applet = _applet(top)
+        applet = _extended(head, top, applets) if "extends" in head else _applet(head, top)
+        head.finish()
         top.finish()
         applets[applet.name] = applet
     _check_examples(applets)
@@ -103,36 +113,81 @@ def folder() -> Traversable:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "applet_spec"
 
 
-def _applet(top: _Entry) -> Applet:
-    head = _Entry(top.pop("applet"), f"{top.where}, applet")
-    name = head.text("name")
-    conditions, rights = top.mapping("conditions"), top.mapping("rights")
-    commands: dict[str, Command] = {}
-    for entry in top.entries("command"):
-        command = _command(name, entry, conditions, rights)
-        if command.name in commands:
-            raise SpecError(f"{entry.where}: {command.name} is declared twice")
-        commands[command.name] = command
-    applet = Applet(
-        name=name,
+def _declaration(file: Traversable) -> tuple[_Entry, _Entry] | None:
+    """The head of a file and the file; None for one that holds no declaration."""
+    if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.files reads that one
+        return None
+    try:
+        top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
+    except tomllib.TOMLDecodeError as fault:
+        raise SpecError(f"{file.name}: {fault}") from fault
+    return _Entry(top.pop("applet"), f"{top.where}, applet"), top
+
+
+def _applet(head: _Entry, top: _Entry) -> Applet:
+    empty = Applet(
+        name=head.text("name"),
         title=head.text("title"),
         aids=tuple(_hex(aid, head.where) for aid in head.texts("aids")),
         reference=head.text("reference"),
+        commands={},
+        conditions={},
+        rights={},
+        dialogue={},
+        life_cycle={},
+    )
+    return _filled(empty, top)
+
+
+def _extended(head: _Entry, top: _Entry, applets: Mapping[str, Applet]) -> Applet:
+    """The applet that a file extends, with what the file adds."""
+    extends = head.text("extends")
+    if extends not in applets:
+        raise SpecError(f"{head.where}: it extends {extends}, which is not declared")
+    base = applets[extends]
+    extension = Extension(
+        name=head.text("name"),
+        title=head.text("title"),
+        reference=head.text("reference"),
+        conditions=frozenset(top.names("conditions")),
+        rights=frozenset(top.names("rights")),
+    )
+    extensions = MappingProxyType({**base.extensions, extension.name: extension})
+    return _filled(replace(base, extensions=extensions), top, extension.name)
+
+
+def _filled(applet: Applet, top: _Entry, extension: str = "") -> Applet:
+    """An applet with what a file declares beside what it had."""
+    conditions = _joined(applet.conditions, top.mapping("conditions"), top.where)
+    rights = _joined(applet.rights, top.mapping("rights"), top.where)
+    commands = dict(applet.commands)
+    for entry in top.entries("command"):
+        command = _command(applet.name, extension, entry, conditions, rights)
+        commands = {**_joined(commands, {command.name: command}, entry.where)}
+    return replace(
+        applet,
         commands=MappingProxyType(commands),
         conditions=conditions,
         rights=rights,
-        dialogue=top.mapping("dialogue"),
-        life_cycle=_life_cycle(top.pop("life_cycle") or {}, commands, top.where),
+        dialogue=_joined(applet.dialogue, top.mapping("dialogue"), top.where),
+        life_cycle=_life_cycle(applet.life_cycle, top.pop("life_cycle") or {}, commands, top.where),
     )
-    head.finish()
-    return applet
 
 
-def _command(applet: str, entry: _Entry, conditions: Mapping[str, str], rights: Mapping[str, str]) -> Command:
+def _joined(before: Mapping[str, Value], more: Mapping[str, Value], where: str) -> Mapping[str, Value]:
+    if twice := before.keys() & more.keys():
+        raise SpecError(f"{where}: {', '.join(sorted(twice))} is declared twice")
+    return MappingProxyType({**before, **more})
+
+
+def _command(
+    applet: str, extension: str, entry: _Entry, conditions: Mapping[str, str], rights: Mapping[str, str]
+) -> Command:
     name = entry.text("name")
     entry.where = f"{entry.where} ({name})"
     command = Command(
         applet=applet,
+        extension=extension,
         name=name,
         title=entry.text("title"),
         source=Source(entry.text("source")),
@@ -221,10 +276,15 @@ def _check_examples(applets: Mapping[str, Applet]) -> None:
                     raise SpecError(f"{command.name}: there is no example {reference}")
 
 
-def _life_cycle(table: object, commands: Mapping[str, Command], where: str) -> Mapping[str, LifeCycle]:
-    states: dict[str, LifeCycle] = {}
+def _life_cycle(
+    before: Mapping[str, LifeCycle], table: object, commands: Mapping[str, Command], where: str
+) -> Mapping[str, LifeCycle]:
+    """The states of an applet's life; an extension adds refusals to those there are."""
+    states = dict(before)
     for name, entry in _Entry(table, where).items():
-        states[name] = LifeCycle(entry.text("title"), entry.mapping("refuses"))
+        title = before[name].title if name in before else entry.text("title")
+        refuses = before[name].refuses if name in before else {}
+        states[name] = LifeCycle(title, _joined(refuses, entry.mapping("refuses"), entry.where))
         entry.finish()
         _known(tuple(states[name].refuses), commands, entry.where)
     return MappingProxyType(states)

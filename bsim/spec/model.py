@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bsim.tlv import encode_length
@@ -106,9 +106,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of one applet; everything that is known of it."""
+    """One command of one applet; everything that is known of it. `extension` names the declaration that adds it."""
 
     applet: str
+    extension: str
     name: str
     title: str
     source: Source
@@ -129,6 +130,10 @@ class Command:
     sw: Mapping[str, str]
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
+
+    def takes(self, header: bytes) -> bool:
+        """Whether P1 and P2 of a header (4 bytes) are this command's."""
+        return header[2] in self.p1.legal and header[3] in self.p2.legal
 
     @property
     def le_asked(self) -> bool:
@@ -180,8 +185,22 @@ class LifeCycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """A declaration that adds commands to an applet: only cards of the extended profile answer them."""
+
+    name: str
+    title: str
+    reference: str
+    conditions: frozenset[str]
+    rights: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Applet:
-    """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name."""
+    """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name, extensions' included.
+
+    Conditions, rights, dialogue texts and what states of its life refuse are those of its extensions, too.
+    """
 
     name: str
     title: str
@@ -192,6 +211,11 @@ class Applet:
     rights: Mapping[str, str]
     dialogue: Mapping[str, str]
     life_cycle: Mapping[str, LifeCycle]
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+
+    def declared_by(self, extension: str) -> Mapping[str, Command]:
+        """Answer the commands that one extension adds; with an empty name, those of the applet itself."""
+        return {name: command for name, command in self.commands.items() if command.extension == extension}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,32 @@ _NAMES: Final = {
     0x83: "file identifier",
     0x84: "DF name",
     0x8A: "life cycle status",
+    0x8B: "access rule",
+    0xA5: "proprietary",
+    0xC6: "PIN status",
     0xC2: "public key",
     0xD0: "proactive command",
+    0xE1: "asset",
+    0xE2: "contact",
+}
+# What is in templates of this project's, whose tags mean other things elsewhere: name, and whether it is text.
+_INSIDE: Final = {
+    0xE1: {
+        0x80: ("number", False),
+        0x81: ("slot", False),
+        0x82: ("chain", False),
+        0x83: ("contract", False),
+        0x84: ("token id", False),
+        0x85: ("standard", False),
+        0x86: ("amount", False),
+        0x87: ("policy", False),
+        0x88: ("acquired at", False),
+        0x89: ("state", False),
+        0x8A: ("name", True),
+        0x8B: ("media", True),
+        0x8C: ("issuer", True),
+    },
+    0xE2: {0x80: ("name", True), 0x81: ("address", True)},
 }
 # ETSI TS 101 220 7.2.
 _TOOLKIT_NAMES: Final = {
@@ -34,7 +58,7 @@ _TOOLKIT_NAMES: Final = {
 }
 # ETSI TS 102 223 9.4.
 _PROACTIVE: Final = {0x21: "DISPLAY TEXT", 0x22: "GET INKEY", 0x23: "GET INPUT"}
-_ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519"}
+_ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519", 3: "SM2", 4: "P-256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +105,27 @@ def _object(one: tlv.Tlv) -> Part:
         parts = _toolkit(one.value)
     elif one.tag == 0xC2 and len(one.value) > 6:
         parts = _public_key(one.value)
+    elif one.tag in _INSIDE:
+        parts = _template(one)
     elif one.tag & _CONSTRUCTED and one.tag <= 0xFF:
         parts = objects(one.value)
     meaning = swapped_digits(one.value) if one.tag == 0x11 else ""
     return Part(name, one.value.hex().upper(), meaning, parts)
+
+
+def _template(one: tlv.Tlv) -> tuple[Part, ...]:
+    """What is in a template whose tags have names of their own."""
+    names = _INSIDE[one.tag]
+    try:
+        inner = tlv.parse(one.value)
+    except tlv.TlvError:
+        return ()
+    return tuple(_named(part, *names.get(part.tag, ("", False))) for part in inner)
+
+
+def _named(one: tlv.Tlv, name: str, text: bool) -> Part:
+    meaning = repr(one.value.decode(errors="replace")) if text else ""
+    return Part(f"{one.tag:02X} {name}".rstrip(), one.value.hex().upper(), meaning)
 
 
 def _public_key(value: bytes) -> tuple[Part, ...]:

@@ -8,6 +8,7 @@ from bsim.spec.model import Applet, Command, Danger, Field, Kind, Parameter, Spe
 
 _WIDTH: Final = 100
 _KINDS: Final = {Kind.U8: "1 byte", Kind.U16: "2 bytes, big endian", Kind.U32: "4 bytes, big endian"}
+_EXTENDED: Final = "cards of the extended profile only"
 
 DANGERS: Final = {
     Danger.SAFE: "safe",
@@ -28,7 +29,11 @@ def index(spec: Spec) -> str:
     lines: list[str] = []
     for applet in spec.applets.values():
         lines += ["", f"{applet.title}  ({applet.name})"]
-        lines += [f"  {_header(c):<18}{c.name:<24}{c.title}" for c in applet.commands.values()]
+        lines += [f"  {_header(c):<18}{c.name:<24}{c.title}" for c in applet.declared_by("").values()]
+        for extension in applet.extensions.values():
+            lines += ["", f"{extension.title}  ({applet.name}; {_EXTENDED})"]
+            added = applet.declared_by(extension.name).values()
+            lines += [f"  {_header(c):<18}{c.name:<24}{c.title}" for c in added]
     return "\n".join(lines[1:])
 
 
@@ -36,7 +41,7 @@ def reference(spec: Spec, command: Command) -> str:
     """Everything that is declared of a command."""
     applet = spec.applets[command.applet]
     lines = [f"{command.name}  {command.title}", ""]
-    lines += _row("Applet", f"{applet.title} ({applet.name})")
+    lines += _row("Applet", f"{applet.title} ({applet.name}{'; ' + _EXTENDED if command.extension else ''})")
     lines += _row("Source", f"{command.source}: {command.reference}")
     lines += _row("Danger", DANGERS[command.danger])
     lines += _row("Header", _header(command))
@@ -57,6 +62,7 @@ def as_json(command: Command) -> dict[str, object]:
         "name": command.name,
         "title": command.title,
         "applet": command.applet,
+        "extension": command.extension,
         "source": str(command.source),
         "danger": str(command.danger),
         "reference": command.reference,
@@ -109,8 +115,17 @@ def _applet_markdown(applet: Applet) -> Iterator[str]:
     if applet.aids:
         yield from ("AID: " + ", ".join(f"`{aid.hex().upper()}`" for aid in applet.aids), "")
     yield from (f"Reference: {applet.reference}", "")
-    for command in applet.commands.values():
+    for command in applet.declared_by("").values():
         yield from _command_markdown(applet, command)
+    for extension in applet.extensions.values():
+        yield from (f"## {applet.title}: {_lower(extension.title)}", "", f"Reference: {extension.reference}", "")
+        yield from (f"{_EXTENDED[0].upper()}{_EXTENDED[1:]}; strict ones answer 6D00.", "")
+        for command in applet.declared_by(extension.name).values():
+            yield from _command_markdown(applet, command)
+
+
+def _lower(title: str) -> str:
+    return title[0].lower() + title[1:]
 
 
 def _command_markdown(applet: Applet, command: Command) -> Iterator[str]:

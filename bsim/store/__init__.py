@@ -6,11 +6,14 @@ from bsim.store.memory import Cell, Layout, Memory
 from bsim.store.ram import RamStore
 from bsim.store.schema import FORMAT
 from bsim.store.seal import PLAIN, Header, Key, Wrapping
+from bsim.store.shelf import PER_BLOCK, Blocks, Shelf
 from bsim.store.sqlite import SqliteStore
 
 __all__ = [
     "FORMAT",
+    "PER_BLOCK",
     "PLAIN",
+    "Blocks",
     "BusyError",
     "Cell",
     "DamagedError",
@@ -22,6 +25,7 @@ __all__ = [
     "LockedError",
     "Memory",
     "RamStore",
+    "Shelf",
     "SqliteStore",
     "StoreError",
     "Unlock",

@@ -150,6 +150,28 @@ def test_nineteen_keys_come_out_in_the_real_cards_form(insert):
     assert bench.statuses.count("6300") == 5
 
 
+def test_what_the_phone_shows_is_signed_through_the_reader(insert):
+    """T=0 has no extended APDUs: payloads go as chains, and long answers come back by GET RESPONSE."""
+    inserted = insert(T0(bsim.new_card(mnemonic=MNEMONIC)))
+    inserted.connection.disconnect()
+    card = bsim.open_card(f"reader:{inserted.reader}")
+    wallet = bsim.Wallet(card)
+    account = wallet.derive(60)
+    assert wallet.status().slots == 1
+    wallet.verify_bpin()
+    assert wallet.verified()
+    payload = bytes.fromhex(
+        "ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080"
+    )
+    message = b"A message of more than one APDU. " * 60
+    for signed in (wallet.sign_transaction(1, payload), wallet.sign_message(1, message)):
+        key = VerifyingKey.from_string(account.public_key, curve=SECP256k1)
+        assert key.verify_digest(signed.der, signed.digest, sigdecode=sigdecode_der)
+    assert wallet.address(1) == account.address
+    assert wallet.attest(1).verify() == ""
+    card.close()
+
+
 def run(tool, arguments, environment, text=None):
     path = shutil.which(tool)
     assert path, f"{tool} is missing: run tools/setup-system"

@@ -13,9 +13,10 @@ from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 
 from bsim.crypto.ecdsa import Signer
-from bsim.crypto.ecdsa._common import BAD_SECRET, BAD_SUM
+from bsim.crypto.ecdsa._common import BAD_SECRET
 from bsim.crypto.ecdsa._extension import native_signers
 from bsim.crypto.memory import Secret
+from bsim.crypto.scalars import BAD_SUM
 
 _DER_LENGTH: Final = 72
 

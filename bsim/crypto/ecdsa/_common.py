@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
+from bsim.crypto import scalars
 from bsim.crypto.ecdsa import ORDER
-from bsim.crypto.memory import Secret, wipe_unshared
+from bsim.crypto.memory import Secret
 
 BAD_SECRET: Final = "a secp256k1 secret is 32 bytes, 1 to n-1"  # noqa: S105 - what is wrong, not a secret
-BAD_SUM: Final = "secret or tweak out of range, or their sum is 0"
 
 
 def _wiped(_digest: bytes) -> bytes:
@@ -29,17 +29,7 @@ class HeldSigner:
 
 
 def add(secret: Secret, tweak: Secret) -> bytearray:
-    """Answer secret + tweak mod n (32 bytes each); ValueError if either is out of range or the sum is 0.
-
-    In Python's integers, which are not constant-time and cannot be wiped: not for the default engine.
-    """
+    """Answer secret + tweak mod n (32 bytes each); ValueError if either is out of range or the sum is 0."""
     if len(secret) != 32 or len(tweak) != 32:
         raise ValueError(BAD_SECRET)
-    left, right = int.from_bytes(secret, "big"), int.from_bytes(tweak, "big")
-    total = (left + right) % ORDER
-    if not 0 < left < ORDER or right >= ORDER or not total:
-        raise ValueError(BAD_SUM)
-    encoded = total.to_bytes(32, "big")
-    answer = bytearray(encoded)
-    wipe_unshared(encoded)
-    return answer
+    return scalars.add(secret, tweak, ORDER)

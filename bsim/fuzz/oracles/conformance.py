@@ -16,6 +16,8 @@ def sw_conformance(rig: Rig) -> Hit | None:
     entry, sw = rig.entry, rig.sw
     if not rig.response or sw == SW.NO_PRECISE_DIAGNOSIS:
         return None
+    if not rig.inside and rig.grammar.allowed_somewhere(rig.raw, sw):
+        return None  # what is selected on a card that cannot be looked into is a guess
     if entry is None:
         if rig.grammar.common(sw):
             return None
@@ -41,6 +43,8 @@ def response_schema(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
         if entry is None or not entry.least or sw != SW.OK or rig.whole is None:
             return None
         return Hit("response-schema", f"{entry.name} length", f"{entry.name} answered no data with 9000")
+    if not rig.inside and entry is None:
+        return None
     name = entry.name if entry is not None else "no command"
     if sw >> 8 not in _MAY_CARRY_DATA:
         return Hit("response-schema", f"{name} data with a refusal", f"{name} answered data with {sw:04X}")

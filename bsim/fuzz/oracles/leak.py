@@ -16,8 +16,10 @@ from bsim.fuzz.rig import Rig
 from bsim.profiles import default_engine
 
 WINDOW: Final = 8
+_CODE: Final = 8
 _LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be found by chance
 _VARIETY: Final = 4  # different bytes a window has, or it is filling
+_DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _REMEMBERED: Final = 4096
 
 
@@ -60,14 +62,15 @@ class Secrets:
         yield from _hidden(state)
         if isinstance(state, WalletState) and state.seed:
             for number, slot in enumerate(state.slots[:8], 1):
+                if slot.algorithm not in _DERIVED:
+                    continue
                 yield "key", self._key(state.seed, slot.coin_type, number, slot.algorithm)
 
     def _key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         key = seed, coin_type, number, algorithm
         if key not in self._keys:
             scheme = Bip32(default_engine()) if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
-            *path, index = scheme.account_path(coin_type, number)
-            with scheme.derive(seed, [*path, index]) as node:
+            with scheme.derive(seed, scheme.account_path(coin_type, number)) as node:
                 self._keys[key] = bytes(node.secret)
         return self._keys[key]
 
@@ -85,6 +88,11 @@ def secret_leak(rig: Rig, secrets: Secrets, log: CrashLog) -> Hit | None:
         if name:
             return Hit("secret-leak", f"{name} in the log", f"the card logged bytes of its {name}")
     return None
+
+
+def codes(state: object) -> Iterator[bytes]:
+    """Answer the hidden values of a state that are short enough to be typed: PINs and what unblocks them."""
+    return (value for _, value in _hidden(state) if len(value) <= _CODE)
 
 
 def _hidden(state: object) -> Iterator[tuple[str, bytes]]:

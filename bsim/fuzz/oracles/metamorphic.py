@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Final
 
 from bsim.apdu import CommandApdu, body
+from bsim.applets.keys import Keys as CardKeys
 from bsim.applets.wallet import public_key_tlv
-from bsim.applets.wallet_state import WalletState
+from bsim.applets.wallet_state import Slot, WalletState
 from bsim.card.freeze import Snapshot
-from bsim.crypto import ecdsa, ed25519
+from bsim.crypto import ecdsa
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Slip10Ed25519
 from bsim.crypto.verify import parse_der, verify
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
@@ -18,6 +18,7 @@ from bsim.fuzz.steps import SEND, Step
 from bsim.sw import SW, SwError
 
 _ORACLE: Final = "metamorphic"
+_ONE_SIGNATURE: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 FORMS: Final = (" extended", " in a chain")
 """How the rules of `forms` end."""
 
@@ -26,35 +27,28 @@ class Keys:
     """What a wallet's keys and signatures must be, by an engine that is not the card's; everything is kept."""
 
     def __init__(self) -> None:
-        self._engine: Final = ecdsa.engine("cryptography")
-        self._secrets: dict[tuple[bytes, int, int, Algorithm], bytes] = {}
-        self._signatures: dict[tuple[bytes, bytes], bytes] = {}
-        self._public: dict[tuple[bytes, Algorithm], bytes] = {}
+        self._derived: Final = CardKeys(ecdsa.engine("cryptography"))
+        self._signatures: dict[tuple[bytes, int, Slot, bytes], bytes] = {}
+        self._public: dict[tuple[bytes, int, int, Algorithm], bytes] = {}
 
-    def secret(self, state: WalletState, number: int) -> bytes:
-        """Answer the secret of a slot (from 1)."""
+    def public(self, state: WalletState, number: int) -> bytes:
+        """Answer the public key of a slot (from 1)."""
         slot = state.slots[number - 1]
         key = state.seed, slot.coin_type, number, slot.algorithm
-        if key not in self._secrets:
-            scheme = Bip32(self._engine) if slot.algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
-            with scheme.derive(state.seed, scheme.account_path(slot.coin_type, number)) as node:
-                self._secrets[key] = bytes(node.secret)
-        return self._secrets[key]
-
-    def public(self, secret: bytes, algorithm: Algorithm) -> bytes:
-        """Answer the public key of a secret."""
-        key = secret, algorithm
         if key not in self._public:
-            of = self._engine.public_key if algorithm is Algorithm.SECP256K1 else ed25519.public_key
-            self._public[key] = of(secret)
+            self._derived.wipe()
+            self._public[key] = self._derived.public_key(*key)
         return self._public[key]
 
-    def signature(self, secret: bytes, digest: bytes, algorithm: Algorithm) -> bytes:
+    def signature(self, state: WalletState, number: int, digest: bytes) -> bytes:
         """Answer the one signature RFC 6979 (s in the lower half) or RFC 8032 allows."""
-        key = secret, digest
+        key = state.seed, number, state.slots[number - 1], digest
         if key not in self._signatures:
-            signer = self._engine.signer if algorithm is Algorithm.SECP256K1 else ed25519.signer
-            self._signatures[key] = signer(secret).sign(digest)
+            self._derived.wipe()
+            made = self._derived.derive(state, number)
+            if made is None:
+                raise ValueError("no such slot")
+            self._signatures[key] = made.sign(digest)
         return self._signatures[key]
 
 
@@ -85,8 +79,7 @@ def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> H
             _ORACLE, "a slot that is empty signs", f"SIGN answered {rig.sw:04X} for slot {number}, which is empty"
         )
     slot = before.slots[number - 1]
-    secret = keys.secret(before, number)
-    if rig.data == keys.signature(secret, digest, slot.algorithm):
+    if slot.algorithm not in _ONE_SIGNATURE or rig.data == keys.signature(before, number, digest):
         return None
     if slot.algorithm is not Algorithm.SECP256K1:
         return Hit(_ORACLE, "signature", "an Ed25519 signature that is not RFC 8032's")
@@ -94,7 +87,7 @@ def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> H
         _, s = parse_der(rig.data)
     except ValueError as fault:
         return Hit(_ORACLE, "signature form", f"SIGN answered no DER signature: {fault}")
-    if not verify(keys.public(secret, slot.algorithm), digest, rig.data):
+    if not verify(keys.public(before, number), digest, rig.data):
         return Hit(_ORACLE, "signature", "a signature that the slot's public key does not verify")
     if s > ecdsa.ORDER // 2:
         return Hit(_ORACLE, "high s", "a signature with s in the upper half")
@@ -105,8 +98,11 @@ def _derived(_rig: Rig, keys: Keys, before: WalletState, after: WalletState) -> 
     if len(after.slots) != len(before.slots) + 1 or after.slots[:-1] != before.slots:
         return Hit(_ORACLE, "slots", f"DERIVE KEY led from {len(before.slots)} slots to {len(after.slots)} others")
     number = len(after.slots)
-    right = keys.public(keys.secret(after, number), after.slots[-1].algorithm)
-    return None if after.slots[-1].public_key == right else Hit(_ORACLE, "public key", f"slot {number} has another key")
+    return (
+        None
+        if after.slots[-1].public_key == keys.public(after, number)
+        else Hit(_ORACLE, "public key", f"slot {number} has another key")
+    )
 
 
 def _restored(_rig: Rig, _keys: Keys, _before: WalletState, after: WalletState) -> Hit | None:
@@ -116,9 +112,9 @@ def _restored(_rig: Rig, _keys: Keys, _before: WalletState, after: WalletState) 
 def _exported(rig: Rig, _keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:
     """Segments put together are the objects of all slots, as they were when the first was asked for."""
     shadow, channel = rig.shadow, rig.channel
+    left = shadow.stream
     if rig.raw[3] == 0:
-        shadow.streams[channel] = b"".join(public_key_tlv(at, slot) for at, slot in enumerate(before.slots, 1))
-    left = shadow.streams.get(channel)
+        left = b"".join(public_key_tlv(at, slot) for at, slot in enumerate(before.slots, 1))
     if left is None:
         return None
     if rig.data != left[: len(rig.data)]:

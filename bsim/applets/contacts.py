@@ -1,0 +1,70 @@
+"""The contact list: addresses in their chains' text form by name, so that summaries show friends by name."""
+
+from dataclasses import replace
+from typing import Final
+
+from bsim.applets.assets_state import MAX_CONTACTS, AssetsState
+from bsim.chains import addresses
+from bsim.store import Cell
+from bsim.sw import SW, SwError
+
+MAX_NAME: Final = 48
+MAX_ADDRESS: Final = 96
+
+
+class Contacts:
+    """The contacts of one card. A name has one address, and an address one name."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell[AssetsState]) -> None:
+        self._cell: Final = cell
+
+    @property
+    def all(self) -> tuple[tuple[str, str], ...]:
+        """Name and address of each, in the order they came."""
+        return self._cell.value.contacts
+
+    def put(self, name: str, address: str) -> None:
+        """Take in a contact; the same again changes nothing.
+
+        SwError 6A80 for what is no name or address, 6985 if either is taken, 6A84 if there is no room.
+        """
+        account = _account(address)
+        if not name.isprintable() or not name.strip() or not 0 < len(name.encode()) <= MAX_NAME:
+            raise SwError(SW.WRONG_DATA, "no name to be shown")
+        for known, where in self.all:
+            if (known == name) != (_account(where) == account):
+                raise SwError(SW.CONDITIONS_NOT_SATISFIED, "the name or the address is taken")
+            if known == name:
+                return
+        if len(self.all) >= MAX_CONTACTS:
+            raise SwError(SW.NOT_ENOUGH_MEMORY, "the card holds no more contacts")
+        self._replace((*self.all, (name, address)))
+
+    def remove(self, name: str, address: str) -> None:
+        """Take out a contact; SwError 6A88 if there is none of this name and address."""
+        left = tuple(contact for contact in self.all if contact != (name, address))
+        if len(left) == len(self.all):
+            raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such contact")
+        self._replace(left)
+
+    def name_of(self, address: str) -> str | None:
+        """Answer the name of an address, however its chain lets it be written; None for a stranger's."""
+        try:
+            account = addresses.parse(address)
+        except ValueError:
+            return None
+        return next((name for name, where in self.all if _account(where) == account), None)
+
+    def _replace(self, contacts: tuple[tuple[str, str], ...]) -> None:
+        self._cell.put(replace(self._cell.value, contacts=contacts))
+
+
+def _account(address: str) -> addresses.Account:
+    if not address.isascii() or len(address) > MAX_ADDRESS:
+        raise SwError(SW.WRONG_DATA, "no address")
+    try:
+        return addresses.parse(address)
+    except ValueError as fault:
+        raise SwError(SW.WRONG_DATA, "no address") from fault

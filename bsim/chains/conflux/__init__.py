@@ -1,0 +1,25 @@
+"""Conflux Core Space: addresses of CIP-37 and transactions. (Conflux eSpace is an EVM chain.)"""
+
+from bsim.chains.conflux.account import (
+    MAINNET,
+    TESTNET,
+    address,
+    address_bytes,
+    decode,
+    encode,
+    parse_address,
+)
+from bsim.chains.conflux.nft import nft_transfer
+from bsim.chains.conflux.transaction import Transaction
+
+__all__ = [
+    "MAINNET",
+    "TESTNET",
+    "Transaction",
+    "address",
+    "address_bytes",
+    "decode",
+    "encode",
+    "nft_transfer",
+    "parse_address",
+]
