@@ -200,7 +200,7 @@ def test_the_two_lines_of_a_finding_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "a folder"
     words = ["--seed", "3", "--max-failures", "1", "--max-apdus", "100000", "--report", "junit"]
-    with FAULTS["undeclared-sw"].plant():
+    with FAULTS["length"].plant():
         for place, extra in ((Path("bsim-fuzz"), []), (folder, ["--dir", str(folder)])):
             assert main(["fuzz", "run", *words, *extra]) == 1
             assert (place / "junit.xml").exists()

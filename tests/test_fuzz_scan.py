@@ -19,13 +19,15 @@ from bsim.spec import Danger, spec
 def test_the_emulated_card_has_what_is_declared_and_no_more(capsys):
     assert main(["fuzz", "scan", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    seen = {(one["application"], one["command"]) for one in told["seen"]}
-    declared = {(name, command) for name, applet in spec().applets.items() for command in applet.commands}
-    everywhere = {command for name, command in declared if name == "uicc"}
-    applications = {name for name, applet in spec().applets.items() if applet.aids}
-    assert seen == {one for one in declared if one[0] != "uicc"} | {
-        (application, command) for application in (None, *applications) for command in everywhere
+    seen = {(one["application"] or "", one["cla"], one["ins"]) for one in told["seen"]}
+    applications = ["", *(name for name, applet in spec().applets.items() if applet.aids)]
+    assert seen == {
+        (application, f"{cla:02X}", f"{entry.command.ins:02X}")
+        for application in applications
+        for entry in grammar().answers(application)
+        for cla in entry.command.cla
     }
+    assert all(one["command"] for one in told["seen"])
     assert told["refused"] == 0
 
 
@@ -84,7 +86,7 @@ def test_the_doctor_finds_the_emulated_card_well(few, monkeypatch, reader, tmp_p
 
 
 def test_the_doctor_finds_a_fault(few, capsys):
-    with FAULTS["undeclared-sw"].plant():
+    with FAULTS["length"].plant():
         assert main(["fuzz", "doctor"]) == 1
     assert "wrong    clean" in capsys.readouterr().out
 

@@ -50,13 +50,14 @@ def scan(
     tried = tuple(instructions)
     for name, enter in applications:
         enter()
+        applet = name if name in grammar.spec.applets else ""
         classes = told.classes[name] = list(_classes(card, told))
         for cla in classes:
             for ins in tried:
                 sw = _sent(card, told, cla, ins)
                 if sw is None or sw in _NOT_THERE:
                     continue
-                entry = grammar.find(name, bytes((cla, ins, 0, 0)))
+                entry = grammar.find(applet, bytes((cla, ins, 0, 0)))
                 told.seen.append(Seen(name, cla, ins, sw, entry.name if entry is not None else ""))
                 if ended_well(sw):
                     enter()  # it may have selected something else

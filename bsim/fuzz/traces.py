@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bsim.apdu import body
+from bsim.apdu import CLAS, body
 from bsim.applets.proactive import Result, TerminalResponse
 from bsim.fuzz.cards import BPIN
 from bsim.fuzz.files import Seed
@@ -31,6 +31,7 @@ _RESET_TOLD: Final = re.compile(r"-- RESET|\bATR:|SCARD_(?:RESET|UNPOWER)_CARD")
 # Instructions whose data goes to the terminal, where the declaration does not say. ISO/IEC 7816-4 table 4.
 _READ: Final = frozenset((0x84, 0xB0, 0xB2, 0xC0, 0xCA, 0xF2, 0x12))
 _ROW: Final = 16
+_LEAST: Final = 7  # header, P3, status word
 
 
 class LogError(ValueError):
@@ -118,9 +119,11 @@ def _rows(lines: Sequence[str], length: int) -> str:
 def _tpdu(digits: str) -> str:
     """The command of a T=0 exchange: header, P3, the data if it goes to the card; not what the card answered."""
     raw = bytes.fromhex(digits)
-    declared = [entry for entry in grammar().entries if entry.command.ins == raw[1:2][0]] if len(raw) > 1 else []
+    if len(raw) < _LEAST:
+        return digits
+    declared = [one for one in grammar().entries if one.command.ins == raw[1] and CLAS[raw[0]].base in one.command.cla]
     reads = all(not entry.command.data for entry in declared) if declared else raw[1] in _READ
-    return (raw[:5] if reads or len(raw) < 7 else raw[: 5 + raw[4]]).hex()
+    return (raw[:5] if reads else raw[: 5 + raw[4]]).hex()
 
 
 def _split(commands: Sequence[str | None]) -> list[list[str]]:

@@ -18,6 +18,7 @@ _OK: Final = "9000"
 _WAITS: Final = "91XX"
 _CONDITIONS: Final = "6985"
 _SECURITY: Final = "6982"
+_PARAMETERS: Final = "6A86"
 # Rights that no command of the alphabet makes, and that a card of its profile has: applet_spec/wallet.toml.
 _HELD: Final = frozenset({"opened", "bpin_usable", "restore"})
 
@@ -64,14 +65,14 @@ class Declared:
         entry = self._grammar.find(facts.selected, raw)
         if entry is None:
             return self._unknown(facts.selected, raw), facts
-        refusal = self._refusal(entry, facts)
+        refusal = self._refusal(entry, facts) if entry.command.takes(raw) else _PARAMETERS
         output, after = (refusal, facts) if refusal else self._done(entry, facts, symbol, raw)
         # ETSI TS 102 221 7.4.2: normal ending becomes 91xx while a proactive command waits.
         said = [_WAITS if one == _OK and after.dialogue == "waits" else one for one in output.split("|")]
         return "|".join(said), after
 
     def _unknown(self, selected: str, raw: bytes) -> str:
-        known = [entry for entry in self._grammar.entries if entry.applet in {selected, "uicc"}]
+        known = self._grammar.answers(selected)
         return "6D00" if any(raw[0] in entry.command.cla for entry in known) else "6E00"
 
     def _refusal(self, entry: Entry, facts: Facts) -> str:
