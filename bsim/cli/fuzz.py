@@ -8,6 +8,7 @@ EXAMPLES = """\
 examples:
   bsim fuzz run --max-time 60                  the emulated cards, for a minute; exit 1 if anything is found
   bsim fuzz run --seed 7 --checks secret-leak,crash --json
+  bsim fuzz run --plant length --dir practice  what a finding looks like
   bsim fuzz campaign --dir night               until Ctrl-C; goes on from what is in the folder
   bsim fuzz replay night                       what was found: does it still stand?
   bsim fuzz show night/findings/7QK2.txt --format pytest > test_7qk2.py
@@ -39,4 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    return int(args.do(args))
+    from bsim.cli.fuzz_plant import planted
+
+    with planted(args):
+        return int(args.do(args))

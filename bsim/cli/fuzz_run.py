@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_plant import add_plant
 from bsim.cli.fuzz_report import add_report_options, formats_of, tell, written
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-shrink", action="store_true", help="do not minimise")
     parser.add_argument("-j", "--jobs", metavar="N", default="1", help="processes, or auto")
     parser.add_argument("--cluster", metavar="ray://HOST:PORT|local", help="-j actors of a Ray cluster, or of one here")
+    add_plant(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
 
@@ -107,7 +109,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.as_json())
     else:
-        print("\n".join(summary(report, args.dir)))
+        print("\n".join(summary(report, args.dir, args.plant)))
     return int(report.exit)
 
 
@@ -228,7 +230,7 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def summary(report: "RunReport", folder: Path | None) -> list[str]:
+def summary(report: "RunReport", folder: Path | None, plant: str | None = None) -> list[str]:
     """Answer the report for people."""
     covered = report.coverage
     lines = [
@@ -239,20 +241,21 @@ def summary(report: "RunReport", folder: Path | None) -> list[str]:
     if covered.missing:
         lines.append("not seen: " + ", ".join(covered.missing))
     for finding in report.findings:
-        lines += told(finding, folder)
+        lines += told(finding, folder, plant)
     lines += [f"note: {text}" for text in report.notes]
     count = len(report.findings)
     lines.append("nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}")
     return lines
 
 
-def told(finding: "Finding", folder: Path | None) -> list[str]:
+def told(finding: "Finding", folder: Path | None, plant: str | None = None) -> list[str]:
     """Answer a finding for people; the last two lines are to be copied."""
     lines = ["", f"{finding.id}  {finding.key}", f"  {finding.words}"]
     lines += [f"  {one}" for one in finding.text().splitlines() if not one.startswith("#")]
     if folder is not None:
         files = folder / "findings"
-        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt")
+        again = f" --plant {plant}" if plant else ""
+        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt{again}")
         lines.append(f"pytest {quote(str(files / f'test_{finding.id.lower()}.py'))}")
     return lines
 
