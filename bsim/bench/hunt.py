@@ -18,7 +18,7 @@ AFTER: Final = 6_000
 """Commands that are sent after that, to see whether the same fault is told again as another."""
 DEEP: Final = "crash"
 """The fault engines are compared by: PROFILE, SELECT, VERIFY BPIN, FETCH, TERMINAL RESPONSE, then EXPORT SEED."""
-CAPS: Final = {"state": 200_000, "model": 200_000, "uniform": 1_500_000, "random": 1_500_000, "atheris": 1_500_000}
+CAPS: Final = {"state": 200_000, "model": 500_000, "uniform": 500_000, "random": 500_000, "atheris": 200_000}
 _STEP: Final = 500
 
 

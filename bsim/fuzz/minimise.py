@@ -78,17 +78,28 @@ class Minimiser:
             size = max(size // 2, 1)
 
     def _plainer_card(self) -> None:
-        """The same steps on another kind of card, where fewer of them may do; the plainest card of equals."""
+        """On another kind of card, where fewer steps may do, or the last alone; the plainest card of equals."""
         best = self.root, self.steps
         for root in self._roots:
-            if root == self.root or self._hits(root, best[1]) is None:
+            if root == self.root:
                 continue
-            small = Minimiser(self._replayer, root, best[1], self._key, self._left)
-            small._ddmin()
-            self._left = small._left
-            if len(small.steps) < len(best[1]) or _plain(root) < _plain(best[0]):
-                best = root, small.steps
+            for steps in (best[1], self._skeleton(best[1])):
+                if self._hits(root, steps) is None:
+                    continue
+                small = Minimiser(self._replayer, root, steps, self._key, self._left)
+                small._ddmin()
+                self._left = small._left
+                if len(small.steps) < len(best[1]) or (
+                    len(small.steps) == len(best[1]) and _plain(root) < _plain(best[0])
+                ):
+                    best = root, small.steps
+                break
         self.root, self.steps = best
+
+    def _skeleton(self, steps: Sequence[Step]) -> list[Step]:
+        """The last step, and what is selected for it: on a card that is in the right state already it may be enough."""
+        select = self._replayer.grammar.by_name["SELECT"].command.ins
+        return [*(step for step in steps[:-1] if step[1][1:2] == bytes((select,))), steps[-1]]
 
     def _one_channel(self) -> None:
         """Everything on the basic channel, without the commands that open others."""

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from bsim.apdu import CommandApdu
+from bsim.apdu import CLAS, CommandApdu
 from bsim.applets.proactive import Result, TerminalResponse
 from bsim.fuzz.engine import Explorer
-from bsim.fuzz.grammar import Entry, Grammar
-from bsim.fuzz.steps import PROVES, TYPES, Step, send
+from bsim.fuzz.grammar import Entry, Grammar, on_channel
+from bsim.fuzz.steps import POWER_CYCLE, PROVES, TYPES, Step, send
 from bsim.lab.cases import chain, example_of
 from bsim.spec import Example, domains, encode
 from bsim.sw import SwError
 
 _ROOTS: Final = {"test": "personalised", "blank": "factory"}
+_OTHER: Final = 3
+POWER: Final = b""
+"""Stands for a power cycle among commands."""
 _DIALOGUES: Final = 3  # proactive commands one command may lead to
 PHASES: Final = ("smoke", "boundary", "explore")
 
@@ -31,9 +34,11 @@ def boundary(explorer: Explorer, grammar: Grammar) -> None:
         if entry.slow:
             continue
         for example in entry.command.examples[:2]:
-            before = _before(example)
+            before, root = _before(example), _root(explorer, example)
             for raw in variants(entry, example.command):
-                _lead(explorer, grammar, [*before, raw], _root(explorer, example))
+                _lead(explorer, grammar, [*before, raw], root)
+            for way in elsewhere(grammar, entry, example.command):
+                _lead(explorer, grammar, [*before, *way], root)
 
 
 def variants(entry: Entry, raw: bytes) -> Iterator[bytes]:
@@ -53,6 +58,23 @@ def variants(entry: Entry, raw: bytes) -> Iterator[bytes]:
         yield replace(apdu, data=(apdu.data + bytes(size))[:size]).encode()
     for le in (1, command.response_maximum or 1, 256):
         yield replace(apdu, le=min(max(le, 1), 256)).encode()
+
+
+def elsewhere(grammar: Grammar, entry: Entry, raw: bytes) -> Iterator[list[bytes]]:
+    """Answer ways to a command with all that was granted before it left behind: on another channel, after a reset."""
+    aids = grammar.spec.applets[entry.applet].aids
+    head = grammar.by_name["SELECT"].command
+    select = [bytes((head.cla[0], head.ins, 4, 12, len(aids[0]))) + aids[0]] if aids else []
+    channel = grammar.by_name["MANAGE_CHANNEL"].command
+    opened = bytes((channel.cla[0], channel.ins, 0, _OTHER))
+    yield [opened, *(_moved(one, _OTHER) for one in select), _moved(raw, _OTHER)]
+    yield [POWER, *select, raw]
+
+
+def _moved(raw: bytes, channel: int) -> bytes:
+    """The same command on another channel."""
+    cla = CLAS[raw[0]]
+    return bytes((on_channel(cla.base, channel) | 0x10 * cla.chaining,)) + raw[1:]
 
 
 def _fields(entry: Entry, apdu: CommandApdu) -> Iterator[bytes]:
@@ -81,7 +103,7 @@ def _lead(explorer: Explorer, grammar: Grammar, commands: list[bytes], root: str
     with explorer.sequence(root) as do:
         do(send(profile.examples[0]))
         for raw in commands:
-            rig = do(_linked(grammar, raw))
+            rig = do(POWER_CYCLE if raw == POWER else _linked(grammar, raw))
             for _ in range(_DIALOGUES):
                 if rig is None or not rig.shadow.waiting:
                     break

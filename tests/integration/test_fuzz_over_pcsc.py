@@ -60,14 +60,20 @@ class Inspected:
 class Slot:
     """Puts the card in and out while the fuzzer runs."""
 
-    def __init__(self, card: Inspected, port: int) -> None:
-        self._card, self._port = card, port
+    def __init__(self, card: Inspected, port: int, watched) -> None:
+        self._card, self._port, self._watched = card, port, watched
         self._link: VpcdLink | None = None
         self.put()
 
     def put(self) -> None:
         self._link = VpcdLink(self._card, port=self._port)
         self._link.__enter__()
+
+    def out_and_in(self) -> None:
+        """Pull the card, and put it in again once the reader has noticed."""
+        self.pull()
+        self._watched.wait(present=False)
+        self.put()
 
     def pull(self) -> None:
         if self._link is not None:
@@ -88,7 +94,7 @@ def inspected(pcscd: PrivatePcscd):
 
     card = Inspected()
     watched = Watched(pcscd.readers[0])
-    slot = Slot(card, pcscd.ports[0])
+    slot = Slot(card, pcscd.ports[0], watched)
     watched.wait(present=True)
     yield card, slot, pcscd.readers[0]
     slot.pull()
@@ -105,8 +111,7 @@ def fuzz(inspected, place: Place, apdus: int) -> RunReport:
     def watch(progress) -> None:
         if due and progress.apdus >= due[0]:
             del due[0]
-            slot.pull()
-            threading.Timer(0.3, slot.put).start()
+            threading.Thread(target=slot.out_and_in).start()
 
     try:
         policy = Policy(cards.BPIN, 10, max_writes=BUDGET)

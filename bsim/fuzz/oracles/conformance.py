@@ -11,7 +11,7 @@ from bsim.sw import SW, SwError
 _MAY_CARRY_DATA = frozenset({0x61, 0x62, 0x63, 0x90, 0x91, 0x9F})
 
 
-def sw_conformance(rig: Rig) -> Hit | None:
+def sw_conformance(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     """A status word the command does not declare, or success where the bytes break the declaration."""
     entry, sw = rig.entry, rig.sw
     if not rig.response or sw == SW.NO_PRECISE_DIAGNOSIS:
