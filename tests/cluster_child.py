@@ -54,7 +54,7 @@ def main(folder: str) -> None:
         if len(counts) == 4:
             pids = descendants(os.getpid())
             seen["listening"] = listening(pids)
-            victim = min(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Worker"))
+            victim = min(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Actor"))
             os.kill(victim, signal.SIGKILL)
         if len(actors.actors) == 3 and len(counts) > 8:
             raise KeyboardInterrupt

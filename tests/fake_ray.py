@@ -22,9 +22,9 @@ class FakeRay:
         self.options = options
         return lambda cls: SimpleNamespace(remote=lambda *args: Actor(self, cls, args))
 
-    def wait(self, calls, num_returns):
-        assert num_returns == 1
-        return calls[:1], calls[1:]
+    def wait(self, calls, num_returns, timeout=None):
+        assert num_returns == (1 if timeout is None else len(calls))
+        return calls[:num_returns], calls[num_returns:]
 
     def get(self, call):
         return call()
@@ -42,8 +42,9 @@ class FakeRay:
 
 class Actor:
     def __init__(self, ray, cls, args):
-        self.ray, self.made, self.index, self.calls = ray, cls(*args), args[1], 0
+        self.ray, self.made, self.index, self.calls = ray, cls(*args), args[-1], 0
         self.slice = SimpleNamespace(remote=self._call)
+        self.close = SimpleNamespace(remote=self.made.close)
 
     def _call(self, *args):
         def carried_out():

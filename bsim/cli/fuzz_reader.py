@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, note, reader_options
+
+_LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
 
 if TYPE_CHECKING:
     from bsim.cli.fuzz_run import LiveLine
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.card_run import Place
+    from bsim.fuzz.crew import Crew
     from bsim.fuzz.result import RunReport
     from bsim.fuzz.safe import Policy, SafeCard
     from bsim.lab.targets import OpenCard
@@ -36,6 +39,35 @@ def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine"
             on_finding=line.found,
         )
         return campaign.run(line.show)
+
+
+def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    """Fuzz the cards in several readers: a process, or an actor of a cluster, for each."""
+    from functools import partial
+
+    from bsim.fuzz.crew import lead
+    from bsim.fuzz.farm import CardWorker, Farm
+    from bsim.fuzz.workers import SLICE, Coordinator
+
+    if args.unsafe:
+        raise UsageError("--unsafe is for one card: with several readers the rules are kept")
+    targets = tuple(args.on.split(","))
+    place = _place(args)
+    allowed = frozenset(args.allow_card)
+    reader, pretest = reader_options(args), not args.no_pretest
+    farm = Farm(targets, allowed, _policy(args), place.ledgers, place.journal.parent, reader, pretest)
+    make = partial(CardWorker, farm)
+    crew: Crew
+    if args.cluster is None:
+        from bsim.fuzz.parallel import Processes
+
+        crew = Processes(options, SLICE, make, _LET_GO)
+    else:
+        from bsim.fuzz.cluster import Actors, connect
+
+        crew = Actors(connect(args.cluster, len(targets)), options, SLICE, make, _LET_GO)
+    coordinator = Coordinator(options, args.on)
+    return lead(crew, len(targets), coordinator, line.show, line.found, replace=False)
 
 
 @contextmanager

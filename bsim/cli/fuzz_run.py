@@ -52,7 +52,12 @@ def add(parts: Parts) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Budgets, choice of commands and checks, engine, seed, folder."""
-    parser.add_argument("--on", metavar="TARGET", default="ram", help="ram (all kinds of cards), or reader:NAME")
+    parser.add_argument(
+        "--on",
+        metavar="TARGET",
+        default="ram",
+        help="ram (all kinds of cards), reader:NAME, or several, with commas between",
+    )
     parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
     parser.add_argument("--engine", choices=["state", "model", "uniform", "random"], default="state")
     parser.add_argument("--max-time", metavar="SECONDS", type=float, help="default for run: 30")
@@ -118,9 +123,9 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     from bsim.fuzz.campaign import Campaign
 
     if args.on != "ram":
-        from bsim.cli.fuzz_reader import run_on_reader
+        from bsim.cli.fuzz_reader import run_on_reader, run_on_readers
 
-        return run_on_reader(args, options, line)
+        return (run_on_readers if "," in args.on else run_on_reader)(args, options, line)
     if args.cluster is not None:
         from bsim.fuzz import cluster
 

@@ -6,7 +6,7 @@ Ray sends no statistics, and what is started here listens to this machine only, 
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from bsim.fuzz.crew import lead
 from bsim.fuzz.files import Seed
 from bsim.fuzz.finding import Finding
 from bsim.fuzz.result import RunReport
-from bsim.fuzz.workers import SLICE, Coordinator, SliceResult, Worker
+from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
 LOCAL: Final = "local"
 
@@ -24,20 +24,40 @@ class ClusterError(Exception):
     """No cluster to work on; the message says what to do."""
 
 
+class Actor:
+    """Holds a worker where Ray has put it."""
+
+    def __init__(self, make: Make, options: Options, index: int) -> None:
+        self._worker: Final = make(options, index)
+
+    def slice(self, seconds: float, seeds: Iterable[Seed], known: Iterable[str]) -> SliceResult:
+        """Do a slice."""
+        return self._worker.slice(seconds, seeds, known)
+
+    def close(self) -> None:
+        """Have the worker let go of what it holds."""
+        self._worker.close()
+
+
 class Actors:
     """A crew of actors; a worker is lost when Ray says that its actor died, or its machine."""
 
-    def __init__(self, ray: Any, options: Options, seconds: float = SLICE) -> None:
+    def __init__(
+        self, ray: Any, options: Options, seconds: float = SLICE, make: Make = Worker, patience: float = 0.0
+    ) -> None:
+        """`make` makes another worker than the emulated cards'; `patience` is how long it may take to let go."""
         self._ray: Final = ray
+        self._make: Final = make
+        self._patience: Final = patience
         self._options: Final = options
         self._seconds: Final = seconds
-        self._class: Final = ray.remote(num_cpus=1, max_restarts=0)(Worker)
+        self._class: Final = ray.remote(num_cpus=1, max_restarts=0)(Actor)
         self.actors: Final[dict[int, Any]] = {}
         self._waited: Final[dict[Any, int]] = {}
 
     def start(self, index: int) -> None:
         """Start an actor, where the cluster has room."""
-        self.actors[index] = self._class.remote(self._options, index)
+        self.actors[index] = self._class.remote(self._make, self._options, index)
 
     def ask(self, index: int, seeds: list[Seed], known: list[str]) -> None:
         """Call for the next slice."""
@@ -50,6 +70,9 @@ class Actors:
 
     def stop(self) -> None:
         """Let go of the cluster; a Ray that was started here ends, one that was there before loses these actors."""
+        if self._patience:
+            calls = [actor.close.remote() for actor in self.actors.values()]
+            self._ray.wait(calls, num_returns=len(calls), timeout=self._patience)
         for actor in self.actors.values():
             self._ray.kill(actor)
         self._ray.shutdown()

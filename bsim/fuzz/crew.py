@@ -29,7 +29,7 @@ class Crew(Protocol):
         ...
 
     def stop(self) -> None:
-        """End all workers."""
+        """End all workers, each after it has let go of what it holds."""
         ...
 
 
@@ -39,8 +39,13 @@ def lead(
     coordinator: Coordinator,
     progress: Callable[[Progress], None] = lambda _: None,
     on_finding: Callable[[Finding], None] = lambda _: None,
+    *,
+    replace: bool = True,
 ) -> RunReport:
-    """Fuzz with so many workers until a budget is spent; one that is lost costs its slice, and another comes for it."""
+    """Fuzz with so many workers until a budget is spent; one that is lost costs its slice, and another comes for it.
+
+    Where `replace` is off, none comes: whoever is in a reader's place is there for its card.
+    """
     told: dict[int, list[Seed]] = {}
     interrupted = False
 
@@ -57,7 +62,7 @@ def lead(
                 if result is None:
                     del told[index]
                     coordinator.lost += 1
-                    if coordinator.lost <= _EACH * jobs:
+                    if replace and coordinator.lost <= _EACH * jobs:
                         # A new number: the same one would go the same way again.
                         begin(jobs - 1 + coordinator.lost)
                     continue
@@ -67,6 +72,9 @@ def lead(
                 for other in told.keys() - {index}:
                     told[other] += seeds
                 progress(coordinator.progress())
+                if result.stopped:
+                    del told[index]
+                    continue
                 crew.ask(index, told[index], list(coordinator.findings))
                 told[index] = []
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from bsim.fuzz.crew import lead
 from bsim.fuzz.files import Seed
 from bsim.fuzz.finding import Finding
 from bsim.fuzz.result import RunReport
-from bsim.fuzz.workers import SLICE, Coordinator, SliceResult, Worker
+from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
 _CONTEXT: Final = multiprocessing.get_context("spawn")
 
@@ -29,8 +29,11 @@ class _Peer:
 class Processes:
     """A crew of processes; a worker is lost when its line breaks."""
 
-    def __init__(self, options: Options, seconds: float = SLICE) -> None:
+    def __init__(self, options: Options, seconds: float = SLICE, make: Make = Worker, patience: float = 0.0) -> None:
+        """`patience` is how long a worker may take to let go of what it holds."""
         self._options: Final = options
+        self._make: Final = make
+        self._patience: Final = patience
         self._seconds: Final = seconds
         self.peers: Final[dict[int, _Peer]] = {}
 
@@ -38,7 +41,7 @@ class Processes:
         """Start a process."""
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(
-            target=_serve, args=(theirs, self._options, index), daemon=True, name=f"bsim-fuzz-{index}"
+            target=_serve, args=(theirs, self._make, self._options, index), daemon=True, name=f"bsim-fuzz-{index}"
         )
         process.start()
         theirs.close()
@@ -60,6 +63,9 @@ class Processes:
         """End all processes."""
         for peer in self.peers.values():
             peer.line.close()
+        for peer in self.peers.values():
+            if self._patience:
+                peer.process.join(self._patience)
             peer.process.terminate()
             peer.process.join()
 
@@ -84,12 +90,14 @@ def run(
     return lead(Processes(options), jobs, Coordinator(options), progress, on_finding)
 
 
-def _serve(line: "Connection[Any, Any]", options: Options, index: int) -> None:
+def _serve(line: "Connection[Any, Any]", make: Make, options: Options, index: int) -> None:
     """Serve slices until the line is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends the run
-    worker = Worker(options, index)
+    worker = make(options, index)
     try:
         while True:
             line.send(worker.slice(*line.recv()))
     except (EOFError, OSError):
         return
+    finally:
+        worker.close()

@@ -5,9 +5,9 @@ Processes of this machine (`parallel`) and actors of a cluster (`cluster`) are t
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from bsim import __version__
 from bsim.fuzz import cards
@@ -19,6 +19,7 @@ from bsim.fuzz.result import Exit, RunReport, coverage
 
 SLICE: Final = 1.0
 _STEP: Final = 500
+_LOWEST: Final = "lowest_tries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,25 @@ class SliceResult:
     pairs: tuple[tuple[int, int], ...]
     findings: tuple[Finding, ...]
     seeds: tuple[Seed, ...]
+    stopped: str = ""
+    """Why this worker does not go on; and on a reader what was done to the card."""
+    safety: tuple[tuple[str, int], ...] = ()
+
+
+class Slicer(Protocol):
+    """A worker of any kind."""
+
+    def slice(self, seconds: float, seeds: Iterable[Seed], known: Iterable[str]) -> SliceResult:
+        """Go on for so long, beginning with what others found."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+Make: TypeAlias = Callable[[Options, int], Slicer]
+"""Makes the worker of an index."""
 
 
 class Worker:
@@ -44,6 +64,9 @@ class Worker:
         self._told: set[str] = set()
         self._handed = 0
         self._prepared = index > 0  # the phases before exploring are one worker's
+
+    def close(self) -> None:
+        """Nothing is to be let go of."""
 
     def slice(self, seconds: float = SLICE, seeds: Iterable[Seed] = (), known: Iterable[str] = ()) -> SliceResult:
         """Go on for so long. `known` are keys of findings that others have made."""
@@ -75,7 +98,8 @@ class Worker:
 class Coordinator:
     """Puts together what workers hand over. Everything it keeps is in the folder too, so a run goes on without it."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, target: str = "ram") -> None:
+        self._target: Final = target
         self._options: Final = options
         self._grammar: Final = grammar()
         self._last: dict[int, SliceResult] = {}
@@ -137,7 +161,7 @@ class Coordinator:
         report = RunReport(
             seed=options.seed,
             engine=options.engine,
-            target="ram",
+            target=self._target,
             spec=spec_hash(),
             version=__version__,
             checks=tuple(sorted(options.checks)),
@@ -148,13 +172,30 @@ class Coordinator:
             stability=self._stability(),
             coverage=coverage(self._grammar, self._pairs),
             findings=found,
-            exit=Exit.INTERRUPTED if interrupted else Exit.FINDINGS if found else Exit.CLEAN,
+            exit=self._exit(found, interrupted=interrupted),
             workers=max(len(self._last), 1),
-            notes=(*notes, *([f"{self.lost} workers were lost"] if self.lost else [])),
+            notes=(*notes, *self._stopped(), *([f"{self.lost} workers were lost"] if self.lost else [])),
+            safety=self._safety(),
         )
         if self._folder is not None:
             self._folder.save_report(report)
         return report
+
+    def _exit(self, found: Sequence[Finding], *, interrupted: bool) -> Exit:
+        if interrupted:
+            return Exit.INTERRUPTED
+        return Exit.SAFETY if self._stopped() else Exit.FINDINGS if found else Exit.CLEAN
+
+    def _stopped(self) -> list[str]:
+        return [one.stopped for one in self._last.values() if one.stopped]
+
+    def _safety(self) -> dict[str, int] | None:
+        """What was done to all cards in readers together; of the tries the lowest that were left on any."""
+        told: dict[str, int] = {}
+        for one in self._last.values():
+            for name, value in one.safety:
+                told[name] = min(told.get(name, value), value) if name == _LOWEST else told.get(name, 0) + value
+        return told or None
 
     def _is_new(self, seed: Seed) -> bool:
         name, _, sw = seed.why.rpartition(" ")
