@@ -11,11 +11,16 @@ from bsim.fuzz.reports.load import load
 from bsim.fuzz.result import Exit
 from bsim.lab.reader import ReaderError
 
+ICCIDS = (cards.ICCID, "8986030000000000080")
+
 
 @pytest.fixture
 def farm(monkeypatch, tmp_path):
     """Two readers with a card each, a third without; actors instead of processes, as those see no fixture."""
-    readers = {f"reader:{number}": Reader(cards.make("operational")[0]) for number in range(2)}
+    readers = {}
+    for number in range(2):
+        monkeypatch.setattr(cards, "ICCID", ICCIDS[number])
+        readers[f"reader:{number}"] = Reader(cards.make("operational")[0])
 
     def opened(target, *_):
         if target not in readers:
@@ -28,7 +33,8 @@ def farm(monkeypatch, tmp_path):
     monkeypatch.setattr("bsim.fuzz.workers.SLICE", 0.05)
     monkeypatch.setattr("bsim.fuzz.ledger.os.fsync", lambda _: None)
     words = ["--cluster", "local", "--dir", str(tmp_path / "run"), "--ledger", str(tmp_path / "ledgers"), "--seed", "1"]
-    return readers, ray, [*words, "--allow-card", cards.ICCID, "--bpin", cards.BPIN, "--tries-left", "10"]
+    words += [word for iccid in ICCIDS for word in ("--allow-card", iccid)]
+    return readers, ray, [*words, "--bpin", cards.BPIN, "--tries-left", "10"]
 
 
 def test_each_reader_has_its_worker(farm, tmp_path):
@@ -63,8 +69,8 @@ def test_a_reader_without_a_card_stops_its_worker_alone(farm, tmp_path, capsys):
 
 def test_a_card_that_is_not_named_is_not_touched(farm, tmp_path, capsys):
     readers, _, words = farm
-    at = words.index("--allow-card")
-    assert main(["fuzz", "run", "--on", "reader:0,reader:1", "--max-apdus", "300", *words[:at], *words[at + 2 :]]) == 3
+    named = [word for word in words if word != "--allow-card" and word not in ICCIDS]
+    assert main(["fuzz", "run", "--on", "reader:0,reader:1", "--max-apdus", "300", *named]) == 3
     assert "--allow-card" in " ".join(load(tmp_path / "run").notes)
     assert all(reader.closed and len(reader.sent) <= 2 for reader in readers.values())
     capsys.readouterr()
@@ -74,3 +80,11 @@ def test_the_rules_hold_for_all(farm, capsys):
     _, _, words = farm
     assert main(["fuzz", "run", "--on", "reader:0,reader:1", *words, "--unsafe"]) == 2
     assert "--unsafe is for one card" in capsys.readouterr().err
+
+
+def test_two_cards_that_cannot_be_told_apart_are_not_both_fuzzed(farm, tmp_path, capsys):
+    _, _, words = farm
+    assert main(["fuzz", "run", "--on", "reader:0,reader:0", "--max-apdus", "300", *words]) == 3
+    assert load(tmp_path / "run").notes == ("reader:0: a card of the same ATR and ICCID is in another reader",)
+    assert not list((tmp_path / "ledgers").glob("*-lock"))
+    capsys.readouterr()

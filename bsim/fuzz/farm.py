@@ -13,12 +13,14 @@ from typing import Final
 from bsim.fuzz.campaign import Options
 from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, identity
 from bsim.fuzz.files import Seed
-from bsim.fuzz.ledger import LedgerError
+from bsim.fuzz.ledger import LedgerError, path_of
 from bsim.fuzz.safe import Policy, SafetyStop
 from bsim.fuzz.workers import SLICE, SliceResult
 from bsim.lab.reader import ReaderError, ReaderOptions
 from bsim.lab.targets import TargetError, open_target
 from bsim.ports import CardLost
+from bsim.store import BusyError, StoreError
+from bsim.store.lock import FileLock
 
 _STEP: Final = 50
 
@@ -52,7 +54,9 @@ class CardWorker:
             return
         self._close = card.close
         try:
-            check_allowed(*identity(card), farm.allowed)
+            atr, iccid = identity(card)
+            check_allowed(atr, iccid, farm.allowed)
+            self._claim = _claimed(farm.ledgers, atr + iccid)
             self._campaign = CardCampaign(
                 card,
                 replace(options, seed=int.from_bytes(digest[:6], "big"), folder=None),
@@ -105,3 +109,16 @@ class CardWorker:
         if campaign is not None:
             campaign.tear_down()
             self._close()
+            self._claim.release()
+
+
+def _claimed(ledgers: Path, identity: bytes) -> FileLock:
+    """Have a card to oneself: two that cannot be told apart would share one account, and each spend all of it."""
+    path = path_of(ledgers, identity)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+    except BusyError as fault:
+        raise LedgerError("a card of the same ATR and ICCID is in another reader") from fault
+    except (OSError, StoreError) as fault:
+        raise LedgerError(str(fault)) from fault

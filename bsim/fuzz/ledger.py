@@ -22,7 +22,7 @@ class Ledger:
     """One card's account. `identity` is its ATR and ICCID; the file's name does not show them."""
 
     def __init__(self, folder: Path, identity: bytes) -> None:
-        self.path: Final = _path(folder, identity)
+        self.path: Final = path_of(folder, identity)
         self._reserved = 0
         known = _read(self.path)
         self.writes: int = known.get("writes", 0)
@@ -62,7 +62,8 @@ class Ledger:
             raise LedgerError(f"{self.path}: the card's ledger cannot be written ({fault.strerror})") from fault
 
 
-def _path(folder: Path, identity: bytes) -> Path:
+def path_of(folder: Path, identity: bytes) -> Path:
+    """Answer the file of a card's account; its name does not show the card's."""
     return folder / f"{hashlib.sha256(identity).hexdigest()[:16]}.json"
 
 
@@ -78,7 +79,7 @@ def _read(path: Path) -> dict[str, int]:
 
 def account_of(folder: Path, identity: bytes) -> tuple[int, int] | None:
     """Answer the writes and runs a card's ledger has; None if there is none. Nothing is written."""
-    path = _path(folder, identity)
+    path = path_of(folder, identity)
     if not path.exists():
         return None
     known = _read(path)
