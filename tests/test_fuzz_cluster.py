@@ -27,12 +27,12 @@ def python(tmp_path_factory):
 
 
 def test_a_local_ray_starts_from_the_extra_alone(python, tmp_path):
-    words = ["-m", "bsim", "fuzz", "run", "--cluster", "local", "-j", "2", "--max-apdus", "5000", "--json"]
+    words = ["-m", "bsim", "fuzz", "run", "--cluster", "local", "-j", "2", "--max-time", "20", "--json"]
     done = subprocess.run([str(python), *words], capture_output=True, check=False, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["workers"] == 2
-    assert report["apdus"] >= 5000
+    assert report["apdus"] > 0
 
 
 def test_a_worker_that_is_killed_loses_one_slice(python, tmp_path):

@@ -8,7 +8,8 @@ from bsim.lab.conform import Result, Status, rows
 from bsim.lab.report import summary
 
 STYLE: Final = """
-:root { color-scheme: light dark; --pass: #2a7d3f; --differs: #b3261e; --none: #8a6d00; --line: #8884; }
+:root { color-scheme: light dark; --pass: #2a7d3f; --differs: #b3261e; --none: #7a5f00; --line: #8884; }
+@media (prefers-color-scheme: dark) { :root { --pass: #6fcf8f; --differs: #ff8a80; --none: #e0b84a; } }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; }
