@@ -18,6 +18,7 @@ from bsim.fuzz.result import RunReport
 from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
 LOCAL: Final = "local"
+_TOKEN: Final = "RAY_AUTH_MODE=token in the environment"
 
 
 class ClusterError(Exception):
@@ -121,5 +122,7 @@ def connect(address: str, jobs: int | None = None) -> Any:
         else:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, OSError, ValueError) as fault:
-        raise ClusterError(f"{address}: no cluster there ({fault})") from fault
+        raise ClusterError(
+            f"{address}: no cluster there ({fault}); one that asks for a token wants {_TOKEN}"
+        ) from fault
     return ray
