@@ -44,5 +44,5 @@ $(NODE)/node_modules/.ready: $(NODE)/package.json $(NODE)/package-lock.json $(VE
 	if tools/setup-system --has node; then cd $(NODE) && npm ci --silent && touch node_modules/.ready; fi
 
 clean:
-	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-	  $(NODE)/node_modules
+	rm -rf $(VENV) build dist bsim/crypto/ecdsa/*.so $(NODE)/node_modules
+	rm -rf .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,7 +15,9 @@ from helpers import (
     exchange,
     expect,
     export,
+    fetch,
     open_channel,
+    respond,
     select,
 )
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ from test_confirm import UNSIGNED, read_pages, result
 
 from bsim.apdu import CommandApdu
 from bsim.applets.confirm import page
-from bsim.applets.proactive import CommandType
+from bsim.applets.proactive import CommandType, Result
 from bsim.chains import FAMILIES
 from bsim.chains.family import Signature
 from bsim.crypto import p256, sm2, verify
@@ -116,8 +118,6 @@ def test_what_is_signed_is_what_was_shown(held: Held, code: int) -> None:
 
 
 def enter_yes(card: Judge, question: object) -> None:
-    from helpers import respond
-
     assert respond(card, question, "\1") == b"\x90\0"  # type: ignore[arg-type]
 
 
@@ -173,8 +173,6 @@ def test_64_kilobytes_in_a_chain() -> None:
 
 
 def respond_no(card: Judge, question: object) -> None:
-    from helpers import respond
-
     respond(card, question, "\0")  # type: ignore[arg-type]
 
 
@@ -276,3 +274,43 @@ def test_any_bytes_are_asked_about_or_refused(slot: int, family: int, payload: b
     assert question.type == CommandType.GET_INKEY
     respond_no(held.card, question)
     assert held.state() == before
+
+
+def nested(size: int) -> bytes:
+    """Lists in lists in RLP, as deep as that many bytes can be."""
+    found = b"\xc0"
+    while len(found) < size:
+        count = (len(found).bit_length() + 7) // 8
+        long = bytes((0xF7 + count,)) + len(found).to_bytes(count, "big")
+        found = (bytes((0xC0 + len(found),)) if len(found) < 56 else long) + found
+    return found
+
+
+DEEP = nested(60_000)
+HOSTILE = {
+    "lists in lists": DEEP,
+    "lists in lists of type 2": b"\x02" + DEEP,
+    "lists in lists of Core Space": b"cfx\x02" + DEEP,
+    "objects in objects": b'{"a":' * 9_000 + b"1" + b"}" * 9_000,
+    "arrays in arrays": b"[" * 30_000 + b"]" * 30_000,
+    "arrays of arrays as types": b'{"domain":{},"message":{},"primaryType":"A","types":{"A":[{"name":"a","type":"A'
+    + b"[]" * 20_000
+    + b'"}]}}',
+    "a number of sixty thousand digits": b'{"a":' + b"9" * 60_000 + b"}",
+    "empty strings": b"\xf9" + (65_000).to_bytes(2, "big") + b"\x80" * 65_000,
+    "nothing but controls": bytes(range(32)) * 2_000,
+    "nothing but lines": b"\n" * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_payloads_made_to_exhaust_the_card(held: Held, name: str) -> None:
+    payload = HOSTILE[name][:65_530]
+    for code, family in FAMILIES.items():
+        slot = slot_for(code, min(family.algorithms))
+        response = held.card.transmit(apdu("SIGN_TRANSACTION", slot=slot, family=code, payload=payload))
+        if response[-2] == 0x91:
+            assert code in {0x10, 0x12}, "any bytes are a message, and nothing else"
+            respond(held.card, fetch(held.card, response), result=Result.TERMINATED_BY_USER)
+        else:
+            assert response == b"\x6a\x80"

@@ -149,6 +149,36 @@ def test_another_type_is_named_before_the_fields_it_lacks(kind: object) -> None:
         evm.Transaction.from_json({"type": kind, "gasPrice": 1})
 
 
+def test_the_type_is_told_by_the_fields() -> None:
+    legacy = {name: value for name, value in MINIMAL.items() if not name.startswith("max")} | {"gasPrice": 2}
+    authorization = {"chainId": 0, "address": "0x" + "22" * 20, "nonce": 1, "yParity": 0, "r": 1, "s": 1}
+    fields: list[dict[str, Any]] = [legacy, legacy | {"accessList": []}, MINIMAL]
+    fields.append(MINIMAL | {"authorizationList": [authorization]})
+    for kind, one in zip((0, 1, 2, 4), fields, strict=True):
+        transaction = evm.Transaction.from_json(one)
+        assert transaction.kind == kind
+        assert evm.Transaction.from_json(one | {"type": kind}) == transaction
+        assert evm.Transaction.decode(transaction.unsigned()) == transaction
+    for wrong in (
+        {"authorizationList": []},
+        {"authorizationList": [1]},
+        {"authorizationList": [authorization | {"yParity": 2}]},
+        {"authorizationList": [authorization | {"s": ecdsa.ORDER // 2 + 1}]},
+        {"authorizationList": [authorization | {"more": 1}]},
+    ):
+        with pytest.raises(ValueError, match=r"^authorizationList: |^yParity: |^s: "):
+            evm.Transaction.from_json(MINIMAL | wrong)
+    with pytest.raises(ValueError, match=r"^to: missing; a transaction of type 4"):
+        evm.Transaction.from_json({**MINIMAL, "to": None, "data": "0x00", "authorizationList": [authorization]})
+
+
+@pytest.mark.parametrize("chain_id", [0, 2**63 - 36, 2**256])
+def test_chains_that_are_none(chain_id: int) -> None:
+    with pytest.raises(ValueError, match=r"^chainId: not from 1"):
+        evm.Transaction.from_json({**MINIMAL, "chainId": chain_id})
+    assert evm.Transaction.from_json({**MINIMAL, "chainId": 2**63 - 37}).chain_id == 2**63 - 37
+
+
 @pytest.mark.parametrize("name", ["chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas"])
 def test_missing_fields_are_named(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: missing"):

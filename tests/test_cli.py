@@ -564,6 +564,27 @@ def test_json_that_is_not_guessed_at(bsim, card, tmp_path, text, reason):
         assert said.err.count("\n") == 1
 
 
+def test_deep_json_where_another_library_has_raised_the_recursion_limit(tmp_path):
+    """eth-account does, and Python's JSON reader then runs out of stack: no file and no payload may get that far."""
+    file = tmp_path / "deep.json"
+    file.write_text(DEEP, encoding="utf-8")
+    program = f"""
+import sys
+sys.setrecursionlimit(10**6)
+from bsim.chains import typed_data
+from bsim.cli import main
+for payload in (b"[" * 65000, b'{{"a":' * 9000, b'"' * 9000, b'"' + b"\\\\" * 9000):
+    try:
+        typed_data.decode(payload)
+    except ValueError as fault:
+        print(fault)
+sys.exit(main(["demo", "--through", "memory", "--tx", {str(file)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.count("not JSON")) == (2, 4), done.stderr
+    assert "nested too deeply" in done.stderr
+
+
 def test_the_demo_fits_a_terminal(bsim):
     lines = bsim("demo", "--through", "memory").out.splitlines()
     assert [line for line in lines if len(line) > COLUMNS and "0x02" not in line] == []

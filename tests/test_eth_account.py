@@ -48,7 +48,7 @@ def test_transactions_it_would_sign_too() -> None:
 
 def test_messages() -> None:
     rng = Random(191)
-    for _ in range(200):
+    for _ in range(100):
         message = PAYLOADS[0x10](rng)
         signature = signed(FAMILIES[0x10].decode(message))
         assert Account.recover_message(encode_defunct(message), signature=signature) == ADDRESS
@@ -56,7 +56,7 @@ def test_messages() -> None:
 
 def test_typed_data() -> None:
     rng = Random(712)
-    for _ in range(300):
+    for _ in range(150):
         payload = PAYLOADS[0x11](rng)
         found = FAMILIES[0x11].decode(payload)
         message = encode_typed_data(full_message=json.loads(payload))

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 from helpers import SPEC, Judge, bare_card, exchange, expect, open_channel, select
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsim import tlv
@@ -268,6 +268,7 @@ def test_records_one_after_the_other():
     expect(card, "READ_BINARY", 0x6981, high=0, low=0, le=256)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 0xFFFFFF), max_size=12))
 def test_a_cyclic_file_holds_the_newest_first(values: list[int]):
     card = bare_card()
@@ -287,6 +288,7 @@ def test_a_cyclic_file_holds_the_newest_first(values: list[int]):
     expect(card, "UPDATE_RECORD", 0x6981, number=1, control=4, record=bytes(3))
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 0x7FFFFF), max_size=6))
 def test_increase(values: list[int]):
     card = bare_card()
@@ -408,6 +410,7 @@ conditions = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(OF_FILES), conditions, max_size=5),
     st.sets(st.integers(1, 255)),
@@ -610,16 +613,19 @@ def test_a_subscriber_of_the_test_network():
     assert contents.read("imsi", expect(other, "READ_BINARY", high=0, low=0, le=9)) == "460112108889997"
 
 
+@settings(deadline=None)
 @given(st.text("0123456789", min_size=6, max_size=15))
 def test_imsis_round_trip(digits: str):
     assert contents.read("imsi", encode_imsi(digits).ljust(9, b"\xff")) == digits
 
 
+@settings(deadline=None)
 @given(st.text("0123456789", min_size=5, max_size=6))
 def test_networks_round_trip(digits: str):
     assert contents.read("plmns", encode_plmn(digits)) == f"{digits[:3]}-{digits[3:]}"
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\A\+?[0-9]{1,20}\Z", fullmatch=True))
 def test_contacts_round_trip(number: str):
     assert contents.read("contact", encode_contact("Ann", number)) == f"Ann: {number}"

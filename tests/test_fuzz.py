@@ -1,13 +1,15 @@
 """The fuzzer: it finds nothing on the card as it is, does the same for the same seed, and reads what it writes."""
 
 import json
+import random
 import secrets
 from pathlib import Path
 
 import pytest
 
-from bsim.fuzz import cards, export
+from bsim.fuzz import cards, export, parsers
 from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.coverage import Lines
 from bsim.fuzz.engine import Kind
 from bsim.fuzz.files import Folder, Seed, read_seeds
 from bsim.fuzz.finding import Finding, FindingError, parse
@@ -183,3 +185,27 @@ def test_every_kind_of_card_is_made() -> None:
 def test_checks_have_levels_and_numbers() -> None:
     assert {check.level for check in CHECKS.values()} <= {"error", "warning", "note"}
     assert all(check.cwe > 0 for check in CHECKS.values())
+
+
+def test_parsers_refuse_or_answer() -> None:
+    generator = random.Random(11)
+    found = [parsers.try_one(parsers.targets(), generator.randbytes(generator.randrange(60))) for _ in range(3_000)]
+    assert not [one for one in found if one is not None]
+
+
+def test_a_parser_that_breaks_is_told() -> None:
+    def breaks(data: bytes) -> int:
+        return data[5]
+
+    assert parsers.try_one({"breaks": breaks}, b"\0ab") == parsers.Broken(
+        "breaks", "IndexError: index out of range", b"ab"
+    )
+    assert parsers.try_one({"breaks": breaks}, b"") is None
+
+
+def test_lines_of_the_card_are_counted_once() -> None:
+    lines, rig = Lines(), Rig(grammar(), "operational")
+    assert lines.follow(lambda: rig.do(send(SELECT))) > 5
+    assert lines.follow(lambda: rig.do(send(SELECT))) == 0
+    assert lines.follow(lambda: None) == 0
+    assert all("/bsim/" in path for path, _ in lines.seen)

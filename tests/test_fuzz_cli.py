@@ -115,3 +115,18 @@ def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "a byte too many" in told
     assert "minimal percent 100.0" in told
+
+
+def test_two_cards_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "diff", "--on", "ram", "--on", "t0", "--sequences", "40"]) == 0
+    assert "0 differences" in capsys.readouterr().err
+
+
+def test_two_cards_that_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = tmp_path / "blank.bsim"
+    assert main(["new", str(blank), "--blank", "--insecure-plain"]) == 0
+    capsys.readouterr()
+    assert main(["fuzz", "diff", "--on", "ram", "--on", str(blank), "--sequences", "60", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert any(one["command"] == "DERIVE_KEY" and one["second"] == "6A88" for one in found)
+    assert main(["fuzz", "diff", "--on", "ram"]) == 2

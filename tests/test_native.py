@@ -83,7 +83,9 @@ def test_nonces_of_every_attempt_are_libsecp256k1s(extension: ModuleType, attemp
     assert all(ours == theirs for ours, theirs in asked)
 
 
-@pytest.mark.parametrize("digest", [None, "", 0, bytearray(32), memoryview(bytes(32)), [0] * 32], ids=repr)
+@pytest.mark.parametrize(
+    "digest", [None, "", 0, bytearray(32), memoryview(bytes(32)), [0] * 32], ids=lambda value: type(value).__name__
+)
 def test_what_is_not_bytes_is_a_type_error(native: ecdsa.Engine, digest: Any) -> None:
     with pytest.raises(TypeError, match="a digest is bytes"):
         native.signer(SECRET).sign(digest)

@@ -82,6 +82,36 @@ def _written(kind: abi.Type, value: abi.Value, signable: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_every_field_of_a_permissioned_chain_is_shown(seed: int) -> None:
+    rng = Random(seed)
+    fields = chainmaker_fields(rng)
+    parameters: Any = fields.pop("parameters")
+    text = shown(chainmaker.Payload.from_json({**fields, "parameters": parameters}).summary())
+    kinds = ("INVOKE_CONTRACT", "QUERY_CONTRACT", "SUBSCRIBE", "ARCHIVE")
+    fields |= {"tx_type": kinds[int(str(fields["tx_type"]))], "expiration_time": fields["expiration_time"] or "never"}
+    assert all(str(value) in text for value in fields.values())
+    assert all(f"Parameter {one['key']}: {one['value']}" in text for one in parameters)
+    fields = fisco_fields(rng)
+    summary = fisco.Transaction.from_json(fields).summary()
+    extra = str(fields.pop("extraData"))
+    data = fields.pop("data")
+    assert all(str(value) in shown(summary) for value in fields.values())
+    assert (extra if extra != "0x" else "Extra data: none") in shown(summary)
+    assert (summary.hidden == ("data",)) == (not is_known({**fields, "data": data}))
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.sampled_from([0x14, 0x15]))
+def test_every_line_of_a_sign_in_is_shown(seed: int, code: int) -> None:
+    message = PAYLOADS[code](Random(seed))
+    text = shown(FAMILIES[code].decode(message).summary())
+    first, *lines = message.decode().split("\n")
+    assert f"Site: {first.split(' wants')[0]}" in text
+    assert all(line.removeprefix("- ") in text for line in lines if line != "Resources:")
+
+
 READ: dict[str, tuple[Callable[[Random], Fields], Callable[[Fields], Signable]]] = {
     "evm": (evm_fields, evm.Transaction.from_json),
     "conflux": (conflux_fields, conflux.Transaction.from_json),

@@ -49,7 +49,7 @@ def run_gsm_algorithm(ctx: FileSession, rand: bytes) -> tuple[bytes, bytes]:
 def _authenticate(ctx: FileSession, rand: bytes, autn: bytes) -> bytes:
     algorithm, cell = _algorithm(ctx), ctx.subscriber.cell
     vector = algorithm.vector(rand)
-    sqn = _xor(autn[:_SQN], vector.ak)
+    sqn = milenage.xor(autn[:_SQN], vector.ak)
     if not compare_digest(algorithm.mac(rand, sqn, autn[_SQN:8]), autn[8:]):
         raise SwError(SW.MAC_FAILURE, "the network does not know the key")
     known = milenage.fresh(int.from_bytes(sqn, "big"), cell.value.sequences)
@@ -64,7 +64,7 @@ def _authenticate(ctx: FileSession, rand: bytes, autn: bytes) -> bytes:
 def _resynchronisation(algorithm: Authentication, vector: Vector, rand: bytes, known: tuple[int, ...]) -> bytes:
     """AUTS tells the network the highest number the card has taken. 3GPP TS 33.102 6.3.3."""
     sqn = milenage.highest(known).to_bytes(_SQN, "big")
-    auts = _xor(sqn, vector.ak_resync) + algorithm.mac_resync(rand, sqn, _NO_AMF)
+    auts = milenage.xor(sqn, vector.ak_resync) + algorithm.mac_resync(rand, sqn, _NO_AMF)
     return bytes((_SYNCHRONISATION_FAILURE,)) + _with_lengths(auts)
 
 
@@ -84,7 +84,3 @@ def _parts(challenge: bytes, count: int) -> list[bytes]:
 
 def _with_lengths(*parts: bytes) -> bytes:
     return b"".join(bytes((len(part),)) + part for part in parts)
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return bytes(left ^ right for left, right in zip(one, other, strict=True))

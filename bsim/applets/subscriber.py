@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.applets.issuer import IssuerState
+from bsim.applets.proactive import encode_alpha
 from bsim.crypto.milenage import SLOTS
+from bsim.spec.objects import swapped_digits
 from bsim.store import Cell, Layout
 
 TEST_PLMN: Final = "00101"
@@ -129,17 +131,12 @@ def encode_plmn(plmn: str) -> bytes:
     return bytes.fromhex(mcc[1] + mcc[0] + mnc[2] + mcc[2] + mnc[1] + mnc[0])
 
 
-def encode_text(text: str) -> bytes:
-    """Write an alpha identifier: ASCII that the GSM alphabet shares, or UCS2 behind 80. ETSI TS 102 221 annex A."""
-    return text.encode() if text.isascii() else b"\x80" + text.encode("utf-16-be")
-
-
 def encode_contact(name: str, number: str, name_length: int = _NAME) -> bytes:
     """Write a dialling number with its name, cut to what fits. 3GPP TS 31.102 4.4.2.3."""
     coded = _dialling(number)
-    most = name_length if name.isascii() else name_length - (name_length + 1) % 2  # whole UCS2 characters
-    alpha = encode_text(name)[:most].ljust(name_length, b"\xff")
-    return alpha + bytes((len(coded),)) + coded.ljust(11, b"\xff") + b"\xff\xff"
+    alpha = encode_alpha(name)
+    most = name_length - (name_length + 1) % 2 if alpha[:1] == b"\x80" else name_length  # whole UCS2 characters
+    return alpha[:most].ljust(name_length, b"\xff") + bytes((len(coded),)) + coded.ljust(11, b"\xff") + b"\xff\xff"
 
 
 def _dialling(number: str) -> bytes:
@@ -150,8 +147,7 @@ def _dialling(number: str) -> bytes:
 
 def _account(iccid: bytes) -> str:
     """The last ten digits of an ICCID before its check digit."""
-    digits = "".join(f"{byte & 15:X}{byte >> 4:X}" for byte in iccid).rstrip("F")
-    return digits[:-1][-10:].rjust(10, "0")
+    return swapped_digits(iccid)[:-1][-10:].rjust(10, "0")
 
 
 def _msisdn(who: Subscriber) -> bytes:
@@ -188,7 +184,7 @@ _CONTENTS: Final[Mapping[str, Callable[[Subscriber], bytes]]] = {
     "iccid": lambda who: who.issuer.value.iccid,
     "imsi": lambda who: encode_imsi(who.imsi),
     "msisdn": _msisdn,
-    "spn": lambda who: b"\x01" + encode_text(who.cell.value.name),
+    "spn": lambda who: b"\x01" + encode_alpha(who.cell.value.name),
     "smsp": _short_messages,
     "phonebook": lambda _: b"",
     "classes": _classes,

@@ -14,11 +14,11 @@ from bsim.fuzz.engine import Kind
 
 LIMIT: Final = 60.0
 """Seconds of processor time in which a fault must be found."""
-AFTER: Final = 6_000
+AFTER: Final = 1_500
 """Commands that are sent after that, to see whether the same fault is told again as another."""
 DEEP: Final = "crash"
 """The fault engines are compared by: PROFILE, SELECT, VERIFY BPIN, FETCH, TERMINAL RESPONSE, then EXPORT SEED."""
-CAPS: Final = {"state": 200_000, "model": 500_000, "uniform": 500_000, "random": 500_000, "atheris": 200_000}
+CAPS: Final = {"state": 200_000, "model": 200_000, "uniform": 250_000, "random": 250_000, "atheris": 100_000}
 _STEP: Final = 500
 
 

@@ -88,6 +88,7 @@ class Uicc:
         self._memory.close()
         # What is left answers as a card without applications: no seed stays where a caller keeps the object.
         self._applets, self._files, self._memory = (), NO_FILES, Memory(RamStore())
+        self.toolkit.menu = None
         self._current[0] = NO_FILES.session(self, 0)
 
     def transmit(self, command: bytes) -> bytes:
@@ -137,6 +138,11 @@ class Uicc:
     def open_channels(self) -> Sequence[int]:
         """The logical channels that are open."""
         return [number for number, session in enumerate(self._current) if session is not _CLOSED]
+
+    def session(self, channel: int) -> Session | None:
+        """Answer the session that is current on a channel; None where the channel is not open."""
+        session = self._current[channel]
+        return session if isinstance(session, Session) else None
 
     def selected(self, channel: int) -> Applet | None:
         """Answer the applet that is selected on a channel; None where there is none."""

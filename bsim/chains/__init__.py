@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from bsim.chains import conflux, evm, solana
+from bsim.chains import core_account, evm_account, solana
 from bsim.chains.family import Family, Signable
 from bsim.crypto.algorithm import Algorithm
 
@@ -19,15 +19,27 @@ class Coin(NamedTuple):
 
 COINS: Final[dict[int, Coin]] = {
     0: Coin("Bitcoin", Algorithm.SECP256K1),
-    60: Coin("Ether", Algorithm.SECP256K1, evm.address),
+    60: Coin("Ether", Algorithm.SECP256K1, evm_account.address),
     354: Coin("Polkadot", Algorithm.ED25519),
     501: Coin("Solana", Algorithm.ED25519, solana.address),
-    503: Coin("Conflux", Algorithm.SECP256K1, conflux.address),
+    503: Coin("Conflux", Algorithm.SECP256K1, core_account.address),
 }
 
 
+def _evm(payload: bytes) -> Signable:
+    from bsim.chains.evm import Transaction  # noqa: PLC0415 - imported when the first such payload comes
+
+    return Transaction.decode(payload)
+
+
+def _core(payload: bytes) -> Signable:
+    from bsim.chains.conflux import Transaction  # noqa: PLC0415
+
+    return Transaction.decode(payload)
+
+
 def _personal(payload: bytes) -> Signable:
-    from bsim.chains import personal  # noqa: PLC0415 - imported when the first such payload comes, like those below
+    from bsim.chains import personal  # noqa: PLC0415
 
     return personal.decode(payload)
 
@@ -77,8 +89,8 @@ def _fisco(payload: bytes) -> Signable:
 _SECP256K1: Final = frozenset({Algorithm.SECP256K1})
 _CORE: Final = frozenset({503})
 _TABLE: Final = (
-    Family(0x01, "evm", "Transaction of Ethereum and its kin", _SECP256K1, evm.Transaction.decode),
-    Family(0x02, "conflux", "Transaction of Conflux Core Space", _SECP256K1, conflux.Transaction.decode, _CORE),
+    Family(0x01, "evm", "Transaction of Ethereum and its kin", _SECP256K1, _evm),
+    Family(0x02, "conflux", "Transaction of Conflux Core Space", _SECP256K1, _core, _CORE),
     Family(0x03, "chainmaker", "Transaction of ChainMaker", frozenset({Algorithm.SM2, Algorithm.P256}), _chainmaker),
     Family(0x04, "fisco-bcos", "Transaction of FISCO BCOS 2", frozenset({Algorithm.SECP256K1, Algorithm.SM2}), _fisco),
     Family(0x10, "personal", "Message (EIP-191)", _SECP256K1, _personal),

@@ -1,9 +1,12 @@
 """Reading the JSON objects that wallets write transactions as. A ValueError begins with the field's name."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 U64: Final = 1 << 64
 U256: Final = 1 << 256
@@ -79,3 +82,15 @@ def sequence(value: object) -> Sequence[object]:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return value
     raise ValueError("not a list")
+
+
+def nesting(text: str) -> int:
+    """How deep JSON is nested, before it is read: a reader in C may run out of stack where Python lets it go deep."""
+    depth = deepest = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        if (mark := found[0]) in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    return deepest

@@ -9,8 +9,8 @@ from typing import Final, Self
 
 from bsim.chains import rlp, transaction_json
 from bsim.chains.actions import action
-from bsim.chains.evm.account import address as evm_address
-from bsim.chains.evm.account import checksum, parse_address
+from bsim.chains.evm_account import address as evm_address
+from bsim.chains.evm_account import checksum, parse_address
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.fields import U64, U256, Fields, hex_bytes
 from bsim.chains.items import Items

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from bsim.chains import core_account as core
+from bsim.chains import evm_account as evm
 from bsim.chains import timestamp
-from bsim.chains.conflux import account as core
-from bsim.chains.evm import account as evm
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.personal import CFX_PREFIX, ETH_PREFIX, digest, signed
 
@@ -97,9 +97,6 @@ class _Lines:
         self._left = text.split("\n")
         self.shown: list[Line] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._left)
-
     def next(self, name: str) -> str:
         if not self._left:
             raise ValueError(f"{name}: missing")
@@ -138,6 +135,12 @@ class _Lines:
             self.shown.append(Line("Resource", line[2:]))
         return tuple(found)
 
+    def end(self) -> tuple[Line, ...]:
+        """Answer what was shown of the message; ValueError if lines are left."""
+        if self._left:
+            raise ValueError("message: lines after its last field, or in another order")
+        return tuple(self.shown)
+
 
 def _matched(pattern: re.Pattern[str], text: str, name: str) -> str:
     if pattern.fullmatch(text) is None:
@@ -154,52 +157,66 @@ def _time(name: str, text: str) -> int:
 
 def parse(message: bytes, kind: Kind = ETHEREUM) -> SignIn:
     """Read a message by EIP-4361's grammar; ValueError names what is wrong and repeats nothing of it."""
-    try:
-        text = message.decode("ascii")
-    except UnicodeDecodeError:
-        raise ValueError("message: characters outside ASCII") from None
-    lines = _Lines(text)
-    head = _HEAD.fullmatch(lines.next("domain"))
-    if head is None or head[3] != kind.word:
-        raise ValueError("domain: the first line is not a sign-in's")
-    address = lines.next("address")
-    lines.blank("address")
-    statement = _statement(lines)
-    uri = _matched(_URI, lines.field("URI"), "URI")
-    if lines.field("Version") != "1":
-        raise ValueError("Version: not 1")
-    chain_id = int(_matched(_NUMBER, lines.field("Chain ID"), "Chain ID"))
-    try:
-        kind.check(address, chain_id)
-    except ValueError as error:
-        raise ValueError(f"address: {error}") from None
-    nonce = _matched(_NONCE, lines.field("Nonce"), "Nonce")
-    issued_at = _time("Issued At", lines.field("Issued At"))
-    expiration, before = (lines.optional(name) for name in ("Expiration Time", "Not Before"))
-    request_id = lines.optional("Request ID")
-    resources = lines.resources()
-    if lines:
-        raise ValueError("message: lines after its last field, or in another order")
-    return SignIn(
-        domain=head[2],
-        address=address,
-        uri=uri,
-        chain_id=chain_id,
-        nonce=nonce,
-        issued_at=issued_at,
-        expiration_time=None if expiration is None else _time("Expiration Time", expiration),
-        not_before=None if before is None else _time("Not Before", before),
-        scheme=head[1],
-        statement=statement,
-        request_id=None if request_id is None else _matched(_REQUEST_ID, request_id, "Request ID"),
-        resources=resources,
-        lines=tuple(lines.shown),
+    lines = _Lines(_ascii(message))
+    scheme, domain = _head(lines, kind)
+    # Each part takes its lines, in the order the message has them.
+    found = SignIn(
+        scheme=scheme,
+        domain=domain,
+        address=lines.next("address"),
+        statement=_statement(lines),
+        uri=_matched(_URI, lines.field("URI"), "URI"),
+        chain_id=_chain_id(lines),
+        nonce=_matched(_NONCE, lines.field("Nonce"), "Nonce"),
+        issued_at=_time("Issued At", lines.field("Issued At")),
+        expiration_time=_optional_time(lines, "Expiration Time"),
+        not_before=_optional_time(lines, "Not Before"),
+        request_id=_request_id(lines),
+        resources=lines.resources(),
+        lines=lines.end(),
         kind=kind,
         text=message,
     )
+    try:
+        kind.check(found.address, found.chain_id)
+    except ValueError as error:
+        raise ValueError(f"address: {error}") from None
+    return found
+
+
+def _ascii(message: bytes) -> str:
+    try:
+        return message.decode("ascii")
+    except UnicodeDecodeError:
+        raise ValueError("message: characters outside ASCII") from None
+
+
+def _head(lines: _Lines, kind: Kind) -> tuple[str | None, str]:
+    """Take the first line: the scheme, if it has one, and the domain."""
+    head = _HEAD.fullmatch(lines.next("domain"))
+    if head is None or head[3] != kind.word:
+        raise ValueError("domain: the first line is not a sign-in's")
+    return head[1], head[2]
+
+
+def _chain_id(lines: _Lines) -> int:
+    if lines.field("Version") != "1":
+        raise ValueError("Version: not 1")
+    return int(_matched(_NUMBER, lines.field("Chain ID"), "Chain ID"))
+
+
+def _optional_time(lines: _Lines, name: str) -> int | None:
+    text = lines.optional(name)
+    return None if text is None else _time(name, text)
+
+
+def _request_id(lines: _Lines) -> str | None:
+    text = lines.optional("Request ID")
+    return None if text is None else _matched(_REQUEST_ID, text, "Request ID")
 
 
 def _statement(lines: _Lines) -> str | None:
+    lines.blank("address")
     line = lines.next("statement")
     if not line:
         return None

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from bsim.chains.conflux.account import encode
-from bsim.chains.evm.account import checksum, parse_address
+from bsim.chains.core_account import encode
+from bsim.chains.evm_account import checksum, parse_address
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
-from bsim.chains.fields import hex_bytes
+from bsim.chains.fields import hex_bytes, nesting
 from bsim.chains.personal import CFX_PREFIX, ETH_PREFIX, signed
 from bsim.chains.typed_types import Types, array, atomic
 from bsim.crypto.keccak import keccak256
@@ -203,7 +203,10 @@ def _check_domain(types: Types, kind: Kind) -> None:
 def _canonical(payload: bytes) -> object:
     """Read canonical JSON; ValueError for any other writing of it."""
     try:
-        value: object = json.loads(payload.decode(), parse_float=_refuse, parse_constant=_refuse)
+        text = payload.decode()
+        if nesting(text) > _MAX_DEPTH + 1:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH}")
+        value: object = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
         _check_depth(value, 0)
         written = _written(value)
     except (ValueError, RecursionError):

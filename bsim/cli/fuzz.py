@@ -22,6 +22,7 @@ examples:
 PARTS: Final = (
     "fuzz_run",
     "fuzz_cases",
+    "fuzz_diff",
     "fuzz_report",
     "fuzz_learn",
     "fuzz_corpus",

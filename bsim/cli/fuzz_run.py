@@ -59,7 +59,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="ram (all kinds of cards), reader:NAME, or several, with commas between",
     )
     parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
-    parser.add_argument("--engine", choices=["state", "model", "uniform", "random"], default="state")
+    parser.add_argument("--engine", choices=["state", "model", "uniform", "random", "atheris"], default="state")
     parser.add_argument("--max-time", metavar="SECONDS", type=float, help="default for run: 30")
     parser.add_argument("--max-apdus", metavar="N", type=int)
     parser.add_argument("--max-failures", metavar="N", type=int, help="stop after so many findings")
@@ -103,6 +103,8 @@ def add_reader_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run; answers the exit code."""
+    if args.engine == "atheris":
+        return parsers(args)
     formats = formats_of(args)
     options = options_of(args)
     note(f"seed {options.seed}")
@@ -135,6 +137,25 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
     return Campaign(options, line.found).run(line.show)
+
+
+def parsers(args: argparse.Namespace) -> int:
+    """Fuzz the parsers with atheris; 1 if one breaks."""
+    from bsim.fuzz import parsers as parsing
+
+    seed = args.seed if args.seed is not None else secrets.randbelow(1 << 31)
+    note(f"seed {seed}")
+    try:
+        broken = parsing.fuzz(seed, args.max_time or _TIME)
+    except ImportError as fault:
+        raise UsageError('--engine atheris wants atheris: pip install "bsim[fuzz]"') from fault
+    if args.json:
+        print_json([{"parser": one.parser, "what": one.what, "data": one.data.hex()} for one in broken])
+    else:
+        for one in broken:
+            print(f"{one.parser}: {one.what}\n  {one.data.hex()}")
+        print("nothing found" if not broken else f"{len(broken)} finding")
+    return 1 if broken else 0
 
 
 def options_of(args: argparse.Namespace) -> "Options":

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bsim.chains.fields import nesting
 from bsim.cli.common import UsageError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 _LONGEST_REASON = 200
+_DEEPEST = 200
 
 
 def read_object(file: "str | Traversable", shown: str | None = None) -> dict[str, object] | None:
@@ -25,13 +27,13 @@ def read_json(file: "str | Traversable", shown: str | None = None) -> object:
     try:
         # Some editors begin with a byte order mark, which is no part of the text.
         text = sys.stdin.read() if file == "-" else _path(file).read_text(encoding="utf-8")
+        if nesting(text) > _DEEPEST:
+            raise ValueError("nested too deeply")
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
     except OSError as fault:
         raise UsageError(f"{shown}: cannot be read ({fault.strerror})") from fault
     except UnicodeDecodeError as fault:
         raise UsageError(f"{shown}: cannot be read (not text in UTF-8)") from fault
-    except RecursionError:
-        raise UsageError(f"{shown}: not JSON to be read here (nested too deeply)") from None
     except ValueError as fault:
         raise UsageError(f"{shown}: not JSON ({str(fault)[:_LONGEST_REASON]})") from fault
 

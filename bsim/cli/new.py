@@ -21,7 +21,7 @@ examples:
   bsim new sim.bsim --imsi 460110123456789 --msisdn +8618900000000 --pin1 4321
                                            a SIM of a subscriber, which asks for its PIN
   bsim new lab.bsim --network 460-11 --ki 00112233445566778899AABBCCDDEEFF
-                                           with the key of a test network; --opc or --op goes with it
+                                           with a test network's key; --opc goes with it
 
 The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are
 asked for one on a terminal. Elsewhere, or if you type none, a key file is made in your own key

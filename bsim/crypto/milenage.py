@@ -94,14 +94,14 @@ class Xor:
 
     def mac(self, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
         """The output with SQN and AMF."""
-        return _xor(self._out(rand)[:8], sqn + amf)
+        return xor(self._out(rand)[:8], sqn + amf)
 
     def mac_resync(self, rand: bytes, sqn: bytes, amf: bytes) -> bytes:
         """As `mac`."""
         return self.mac(rand, sqn, amf)
 
     def _out(self, rand: bytes) -> bytes:
-        return _xor(self._k, rand)
+        return xor(self._k, rand)
 
 
 ALGORITHMS: Final[dict[str, type[Milenage] | type[Xor]]] = {"milenage": Milenage, "xor": Xor}
@@ -109,19 +109,19 @@ ALGORITHMS: Final[dict[str, type[Milenage] | type[Xor]]] = {"milenage": Milenage
 
 def opc_of(k: bytes, op: bytes) -> bytes:
     """Answer OPc of the operator's OP and a card's K (16 bytes each). 3GPP TS 35.206 4.1."""
-    return _xor(_encrypt(_cipher(k), op), op)
+    return xor(_encrypt(_cipher(k), op), op)
 
 
 def kc(vector: Vector) -> bytes:
     """Answer the GSM key (8 bytes). 3GPP TS 33.102 6.8.1.2, conversion function c3."""
     halves = (vector.ck[:8], vector.ck[8:], vector.ik[:8], vector.ik[8:])
-    return _xor(_xor(halves[0], halves[1]), _xor(halves[2], halves[3]))
+    return xor(xor(halves[0], halves[1]), xor(halves[2], halves[3]))
 
 
 def sres(vector: Vector) -> bytes:
     """Answer the GSM response (4 bytes). 3GPP TS 33.102 6.8.1.2, conversion function c2."""
     words = [vector.res.ljust(16, b"\0")[at : at + 4] for at in range(0, 16, 4)]
-    return _xor(_xor(words[0], words[1]), _xor(words[2], words[3]))
+    return xor(xor(words[0], words[1]), xor(words[2], words[3]))
 
 
 def fresh(sqn: int, known: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -155,5 +155,6 @@ def _rotate(block: int, bits: int) -> int:
     return (block << bits | block >> (128 - bits)) & _MASK
 
 
-def _xor(one: bytes, other: bytes) -> bytes:
+def xor(one: bytes, other: bytes) -> bytes:
+    """Answer the exclusive-or of as many bytes on either side."""
     return bytes(left ^ right for left, right in zip(one, other, strict=True))

@@ -56,10 +56,11 @@ class Plan:
             raise ValueError(f"a fleet has 1 to {MOST_CARDS:,} cards, not {self.size:,}")
         if len(self.coins) > MAX_SLOTS:
             raise ValueError(f"a card has {MAX_SLOTS} slots, not {len(self.coins)}")
+        personalisation(blank=True, bpin=self.bpin, profile=self.profile)  # judges profile and BPIN
+        algorithms = profile_named(self.profile).rules.algorithms
         for coin_type, algorithm in self.coins:
-            if not 0 <= coin_type < HARDENED or algorithm not in set(Algorithm):
+            if not 0 <= coin_type < HARDENED or algorithm not in algorithms:
                 raise ValueError(f"no key of coin type {coin_type} and algorithm {algorithm} can be derived")
-        personalisation(blank=True, bpin=self.bpin, profile=self.profile)  # judges the rest
 
     def entropy(self, card: int) -> bytes:
         """Answer the BIP-39 entropy of a card, 32 bytes."""

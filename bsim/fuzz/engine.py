@@ -14,6 +14,7 @@ from typing import Final
 from bsim.card.freeze import Snapshot
 from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
+from bsim.fuzz.coverage import Lines
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
@@ -30,6 +31,7 @@ _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
 _STABLE_ONE_IN: Final = 16
+_TRACED_ONE_IN: Final = 8
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
 
 
@@ -80,6 +82,7 @@ class Explorer:
         self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
         """The first sequence to each pair of command and status word: a corpus worth keeping."""
         self.edges: set[int] = set()
+        self.lines: Final = Lines()
         self.sequences = 0
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
@@ -232,7 +235,11 @@ class Explorer:
         self.corpora[node.rig].add(node)
         roll = self._rng.random()
         if roll * _STABLE_ONE_IN < 1:
-            self._check_stable(node)
+            if roll * _STABLE_ONE_IN * _TRACED_ONE_IN < 1:
+                # What runs code that nothing ran before is worth coming back to.
+                node.fruit += self.lines.follow(lambda: self._check_stable(node))
+            else:
+                self._check_stable(node)
         elif (1 - roll) * _DIFFERENTIAL_ONE_IN < 1 and "differential" in self._judge.checks:
             hit = differential(node.path(), node.rig, self._wrap)
             if hit is not None:

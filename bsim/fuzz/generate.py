@@ -10,12 +10,17 @@ from bsim.fuzz import cards, values
 from bsim.fuzz.grammar import Entry, Grammar, on_channel
 from bsim.fuzz.mutate import mutate
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import ANSWERS, PLAIN, POWER_CYCLE, PROVES, TYPES, Step, cut, send
+from bsim.fuzz.steps import ANSWERS, OPENS, PLAIN, POWER_CYCLE, PROVES, TYPES, Step, cut, send
 from bsim.spec import encode
 
 _CHAIN: Final = 0x10
 _MORE, _WRONG_LE = 0x61, 0x6C
 _HABITS: Final = frozenset({_MORE, _WRONG_LE})
+_PROOFS: Final = {
+    "EXTERNAL_AUTHENTICATE": PROVES,
+    "GP_EXTERNAL_AUTHENTICATE": OPENS,
+    "WALLET_EXTERNAL_AUTHENTICATE": OPENS,
+}
 _SLOW_ONE_IN: Final = 8
 _RESULTS: Final = (
     Result.TERMINATED_BY_USER,
@@ -97,7 +102,9 @@ class Generator:
             raw = bytes((on_channel(entry.command.cla[0], channel),)) + raw[1:] if channel else raw
         else:
             raw = self._made(entry, channel)
-        link = PROVES if entry.name == "EXTERNAL_AUTHENTICATE" and rng.random() < 0.7 else PLAIN
+        link = _PROOFS.get(entry.name, PLAIN) if rng.random() < 0.7 else PLAIN
+        if link == OPENS and rng.random() < 0.6:
+            raw = raw[:2] + b"\0" + raw[3:]  # a channel on which commands need no securing
         if entry.command.chaining and len(raw) > 7 and rng.random() < 0.4:
             return self._chain(raw)
         return [send(raw, link)]

@@ -69,6 +69,11 @@ def elsewhere(grammar: Grammar, entry: Entry, raw: bytes) -> Iterator[list[bytes
     opened = bytes((channel.cla[0], channel.ins, 0, _OTHER))
     yield [opened, *(_moved(one, _OTHER) for one in select), _moved(raw, _OTHER)]
     yield [POWER, *select, raw]
+    if entry.command.chaining and raw[4] > 1:  # a short APDU: two parts, and a command between them that ends the chain
+        half = raw[4] // 2
+        first = bytes((raw[0] | 0x10,)) + raw[1:4] + bytes((half,)) + raw[5 : 5 + half]
+        last = raw[:4] + bytes((raw[4] - half,)) + raw[5 + half : 5 + raw[4]]
+        yield [first, grammar.by_name["STATUS"].examples[0], last]
 
 
 def _moved(raw: bytes, channel: int) -> bytes:

@@ -8,12 +8,13 @@ from dataclasses import fields, is_dataclass
 from typing import Final
 
 from bsim.apdu import CLAS
+from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
 from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
 from bsim.fuzz.shadow import Shadow
-from bsim.fuzz.steps import RESET, SEND, Step, cut_of
+from bsim.fuzz.steps import OPENS, RESET, SEND, Step, cut_of
 from bsim.lab.powercut import PowerCut
 from bsim.ports import Card
 
@@ -96,8 +97,17 @@ class Rig:
         if kind == RESET:
             self.reset_card()
         else:
+            raw = self._opening(raw) if link == OPENS else raw
             self.send(kind, self.shadow.resolve(raw, link) if link else raw)
         self.writes = self.store.changes
+
+    def _opening(self, raw: bytes) -> bytes:
+        """Put in what opens the secure channel that INITIALIZE UPDATE began, as a host that knows the keys does."""
+        session = self.uicc.session(CLAS[raw[0]].channel)
+        if not isinstance(session, SecureSession) or session.begun is None:
+            return raw
+        proof = session.begun[1].proof(raw[2])
+        return raw[:4] + bytes((len(proof),)) + proof
 
     def reset_card(self) -> None:
         """Power-cycle the card."""

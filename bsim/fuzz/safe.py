@@ -23,7 +23,7 @@ from bsim.sw import SwError
 NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
-_SOON: Final = 0.05
+_SOON: Final = 0.25
 _ANSWER: Final = spec().applets["uicc"].commands["TERMINAL_RESPONSE"]
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
 _ASKS: Final = frozenset({"TERMINAL_RESPONSE", "VERIFY_BPIN"})
@@ -207,7 +207,8 @@ class SafeCard:
         while time.monotonic() < end:
             try:
                 atr = self._card.reset()
-            except (CardLost, ReaderError):
+            except (CardLost, ReaderError) as still:
+                fault = still
                 time.sleep(_SOON)
                 continue
             if self._identity and atr != self._identity:

@@ -18,7 +18,8 @@ PLAIN: Final = 0
 ANSWERS: Final = 1  # TERMINAL RESPONSE: the details of the proactive command that was fetched
 PROVES: Final = 2  # EXTERNAL AUTHENTICATE: the cryptogram of the challenge
 TYPES: Final = 3  # TERMINAL RESPONSE: as ANSWERS, and what is typed is the BPIN the card has then
-_LINKS: Final = ("", "~fetched", "~challenge", "~bpin")
+OPENS: Final = 4  # GlobalPlatform's EXTERNAL AUTHENTICATE: host cryptogram and MAC
+_LINKS: Final = ("", "~fetched", "~challenge", "~bpin", "~channel")
 
 POWER_CYCLE: Final[Step] = (RESET, b"", PLAIN)
 

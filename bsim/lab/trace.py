@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from bsim.chains.fields import nesting
 from bsim.spec import Spec
 from bsim.spec.decode import MASK
 from bsim.spec.render import as_json
@@ -18,6 +19,7 @@ from bsim.spec.render import as_json
 FORMAT: Final = 1
 SUFFIX: Final = ".bsimtrace"
 _DIGITS: Final = frozenset("0123456789ABCDEF")
+_DEEPEST: Final = 200
 
 
 class TraceError(Exception):
@@ -156,10 +158,10 @@ def _check_torn(path: str, lines: list[bytes]) -> None:
 
 
 def _parsed(where: str, line: bytes) -> dict[str, object] | None:
+    if nesting(line.decode(errors="replace")) > _DEEPEST:
+        raise TraceError(f"{where}: nested too deeply for a line of a trace")
     try:
         value = json.loads(line)
-    except RecursionError:
-        raise TraceError(f"{where}: nested too deeply for a line of a trace") from None
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -19,7 +19,7 @@ from bsim.applets.keys import Keys
 from bsim.applets.menu import WalletMenu
 from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
-from bsim.applets.subscriber import Subscriber
+from bsim.applets.subscriber import Subscriber, swapped
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
@@ -267,8 +267,7 @@ def encode_iccid(digits: str) -> bytes:
     """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, padded with F. ETSI TS 102 221 13.2."""
     if not digits.isascii() or not digits.isdigit() or len(digits) not in {19, 20}:
         raise ValueError("an ICCID has 19 or 20 digits")
-    padded = digits.ljust(20, "F")
-    return bytes.fromhex("".join(padded[at + 1] + padded[at] for at in range(0, 20, 2)))
+    return swapped(digits)
 
 
 def random_iccid(rng: Rng) -> bytes:

@@ -9,6 +9,7 @@ from typing import Final
 from bsim.applets import file_tree, pins, subscriber
 from bsim.applets.file_tree import File, FilesState
 from bsim.applets.pins import ADM, PIN1, PIN2, Code, PinsState, padded
+from bsim.applets.proactive import encode_alpha
 from bsim.applets.subscriber import TEST_PLMN, SubscriberState, encode_contact
 from bsim.crypto.milenage import ALGORITHMS, opc_of
 from bsim.spec.files import file_system
@@ -139,7 +140,7 @@ def _number(what: str, number: str) -> str:
 
 
 def _name(what: str, text: str, most: int) -> str:
-    if len(subscriber.encode_text(text)) > most:
+    if len(encode_alpha(text)) > most:
         raise ValueError(f"{what} has up to {most} bytes (UCS2 needs two for a character, and one for all)")
     return text
 

@@ -1,6 +1,8 @@
 """Conflux Core Space: addresses of CIP-37 and transactions. (Conflux eSpace is an EVM chain.)"""
 
-from bsim.chains.conflux.account import (
+from bsim.chains.conflux.nft import nft_transfer
+from bsim.chains.conflux.transaction import Transaction
+from bsim.chains.core_account import (
     MAINNET,
     TESTNET,
     address,
@@ -9,8 +11,6 @@ from bsim.chains.conflux.account import (
     encode,
     parse_address,
 )
-from bsim.chains.conflux.nft import nft_transfer
-from bsim.chains.conflux.transaction import Transaction
 
 __all__ = [
     "MAINNET",

@@ -12,7 +12,7 @@ from typing import Final, Self
 from bsim.chains import rlp, transaction_json
 from bsim.chains.actions import access_lines, action
 from bsim.chains.amounts import ETHER, GWEI, decimal
-from bsim.chains.conflux.account import MAINNET, TESTNET, encode, kind, parse_address
+from bsim.chains.core_account import MAINNET, TESTNET, encode, kind, parse_address
 from bsim.chains.family import Line, Names, Signature, Summary, called, nobody
 from bsim.chains.fields import U64, U256, Fields
 from bsim.chains.items import AccessList, Items

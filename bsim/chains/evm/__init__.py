@@ -1,7 +1,7 @@
 """Ethereum and its kin, Conflux eSpace among them: addresses, transactions, and what their calls do."""
 
-from bsim.chains.evm.account import address, address_bytes, checksum, parse_address
 from bsim.chains.evm.nft import nft_transfer
 from bsim.chains.evm.transaction import Transaction
+from bsim.chains.evm_account import address, address_bytes, checksum, parse_address
 
 __all__ = ["Transaction", "address", "address_bytes", "checksum", "nft_transfer", "parse_address"]

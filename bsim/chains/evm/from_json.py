@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from bsim.chains import rlp, transaction_json
 from bsim.chains.evm import authorization
-from bsim.chains.evm.account import parse_address
 from bsim.chains.evm.kinds import LAYOUTS, LEGACY_TAIL, Kind
+from bsim.chains.evm_account import parse_address
 from bsim.chains.fields import Fields, sequence
 
 

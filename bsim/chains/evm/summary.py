@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 from bsim.chains import calls
 from bsim.chains.actions import access_lines, action
 from bsim.chains.amounts import GWEI, decimal
-from bsim.chains.evm.account import checksum
 from bsim.chains.evm.authorization import Authorization
 from bsim.chains.evm.kinds import Kind
 from bsim.chains.evm.networks import amount, network
+from bsim.chains.evm_account import checksum
 from bsim.chains.family import Line, Names, Summary, called
 
 if TYPE_CHECKING:

@@ -34,6 +34,10 @@ class Channel(Protocol):
         """What INITIALIZE UPDATE answers after the key information: challenge, cryptogram, and what belongs to them."""
         ...
 
+    def proof(self, level: int) -> bytes:
+        """Answer what a host that knows the keys sends with EXTERNAL AUTHENTICATE; it serves tests of the card."""
+        ...
+
     def authenticate(self, level: int, authentication: bytes) -> bool:
         """Judge EXTERNAL AUTHENTICATE's host cryptogram and MAC; the channel is open when both are right."""
         ...

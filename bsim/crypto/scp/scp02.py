@@ -41,6 +41,11 @@ class Scp02:
         self._mac_chain = _NO_ICV
         self.level = 0
 
+    def proof(self, level: int) -> bytes:
+        """Answer what a host that knows the keys sends with EXTERNAL AUTHENTICATE; it serves tests of the card."""
+        header = bytes((0x84, 0x82, level, 0, 16))
+        return self._host + retail_mac(self._mac, pad(header + self._host, _BLOCK), _NO_ICV)
+
     def authenticate(self, level: int, authentication: bytes) -> bool:
         """Judge EXTERNAL AUTHENTICATE: host cryptogram (8 bytes) and C-MAC (8 bytes)."""
         header = bytes((0x84, 0x82, level, 0, 16))

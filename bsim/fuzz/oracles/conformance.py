@@ -28,7 +28,10 @@ def sw_conformance(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     if whole is not None and ended_well(sw) and not entry.fits(whole):
         return Hit(
             "sw-conformance",
-            f"{entry.name} takes what is malformed",
+            # Where chains are taken the rest of one is the likely cause, whatever command it was of.
+            "what is malformed, as a chain's end"
+            if entry.command.chaining
+            else f"{entry.name} takes what is malformed",
             f"{entry.name} answered {sw:04X} to parameters, a length or values that are not declared",
         )
     return None

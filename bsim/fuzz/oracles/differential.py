@@ -15,7 +15,7 @@ _GET_RESPONSE: Final = 0xC0
 
 def differential(path: Sequence[Step], one: Rig, wrap: Wrap | None) -> Hit | None:
     """Send a path's commands to two new cards of a kind, to one of them as TPDUs; None where T=0 cannot carry them."""
-    if one.over_t0 or not all(step[0] == SEND and _carried(step[1]) for step in path):
+    if one.over_t0 or not all(step[0] == SEND and carried(step[1]) for step in path):
         return None
     whole, parts = Rig(one.grammar, one.root, wrap), Rig(one.grammar, one.root, wrap)
     parts.card = OverT0(parts.uicc)
@@ -29,7 +29,7 @@ def differential(path: Sequence[Step], one: Rig, wrap: Wrap | None) -> Hit | Non
     return None
 
 
-def _carried(raw: bytes) -> bool:
+def carried(raw: bytes) -> bool:
     """Whether T=0 carries a command without changing what it asks for: no Le beside data, none that cuts short."""
     try:
         _, end, le = body(raw)

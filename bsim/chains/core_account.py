@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bsim.chains.evm import account as evm
+from bsim.chains import evm_account as evm
 
 MAINNET: Final = 1029
 TESTNET: Final = 1
