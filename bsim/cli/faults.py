@@ -3,8 +3,12 @@
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
 from bsim.fuzz.card_run import NotAllowed
+from bsim.fuzz.cluster import ClusterError
 from bsim.fuzz.finding import FindingError
+from bsim.fuzz.learn.alphabet import AlphabetError
+from bsim.fuzz.learn.machine import MachineError
 from bsim.fuzz.ledger import LedgerError
+from bsim.fuzz.traces import LogError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -16,8 +20,12 @@ from bsim.tlv import TlvError
 
 _USAGE = (
     UsageError,
+    AlphabetError,
+    ClusterError,
     FindingError,
     LedgerError,
+    LogError,
+    MachineError,
     NotAllowed,
     TargetError,
     TraceError,

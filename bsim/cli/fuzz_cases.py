@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, print_json
 from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_plant import add_plant
 
 if TYPE_CHECKING:
     from bsim.fuzz.finding import Finding
@@ -36,6 +37,7 @@ def add(parts: Parts) -> None:
     """Declare all four."""
     one = part(parts, "replay", "send again what was found, and see whether it still stands", _REPLAY, replay)
     one.add_argument("path", metavar="FILE|DIR", type=Path)
+    add_plant(one)
     add_json(one)
     one = part(parts, "tmin", "minimise one finding", _TMIN, tmin)
     one.add_argument("path", metavar="FILE", type=Path)

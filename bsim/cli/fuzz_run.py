@@ -5,10 +5,13 @@ import secrets
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_plant import add_plant
+from bsim.cli.fuzz_report import add_report_options, formats_of, tell, written
 
 if TYPE_CHECKING:
     from bsim.fuzz.campaign import Options, Progress
@@ -22,6 +25,7 @@ examples:
   bsim fuzz run --seed 42 --max-apdus 100000
   bsim fuzz run --include 'SIGN|DERIVE' --exclude-checks differential
   bsim fuzz run -j 2 --max-time 60 --dir out --json
+  bsim fuzz run --dir out --report junit,sarif,html
 """
 _CAMPAIGN: Final = """\
 examples:
@@ -37,16 +41,23 @@ def add(parts: Parts) -> None:
     run = part(parts, "run", "bounded, for CI: every command, every bound, then explore", _RUN, execute)
     add_run_options(run)
     add_reader_options(run)
+    add_report_options(run)
     run.set_defaults(resume=False)
     campaign = part(parts, "campaign", "until --max-time or Ctrl-C, to be gone on with", _CAMPAIGN, execute)
     add_run_options(campaign)
     add_reader_options(campaign)
+    add_report_options(campaign)
     campaign.set_defaults(resume=True)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Budgets, choice of commands and checks, engine, seed, folder."""
-    parser.add_argument("--on", metavar="TARGET", default="ram", help="ram (all kinds of cards), or reader:NAME")
+    parser.add_argument(
+        "--on",
+        metavar="TARGET",
+        default="ram",
+        help="ram (all kinds of cards), reader:NAME, or several, with commas between",
+    )
     parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
     parser.add_argument("--engine", choices=["state", "model", "uniform", "random", "atheris"], default="state")
     parser.add_argument("--max-time", metavar="SECONDS", type=float, help="default for run: 30")
@@ -58,10 +69,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude-checks", metavar="NAMES", help="not these")
     parser.add_argument("--phases", metavar="NAMES", default="smoke,boundary,explore", help="default: all three")
     parser.add_argument("--seeds", metavar="DIR", type=Path, help="a corpus to begin with")
-    parser.add_argument("--dir", metavar="DIR", type=Path, help="where findings, corpus and report are written")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        type=Path,
+        help="where findings, corpus and report are written (default: bsim-fuzz, if anything is found)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep findings that are fixed (default: they go)")
     parser.add_argument("--no-shrink", action="store_true", help="do not minimise")
     parser.add_argument("-j", "--jobs", metavar="N", default="1", help="processes, or auto")
+    parser.add_argument("--cluster", metavar="ray://HOST:PORT|local", help="-j actors of a Ray cluster, or of one here")
+    add_plant(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
 
@@ -87,14 +105,18 @@ def execute(args: argparse.Namespace) -> int:
     """Run; answers the exit code."""
     if args.engine == "atheris":
         return parsers(args)
+    formats = formats_of(args)
     options = options_of(args)
     note(f"seed {options.seed}")
     with LiveLine(sys.stderr, quiet=args.quiet) as line:
         report = _run(args, options, line)
+    if report.findings and args.dir is None:
+        args.dir = _kept(report)
+    tell(written(args, report, formats))
     if args.json:
         print_json(report.as_json())
     else:
-        print("\n".join(summary(report, args.dir)))
+        print("\n".join(summary(report, args.dir, args.plant)))
     return int(report.exit)
 
 
@@ -103,9 +125,14 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     from bsim.fuzz.campaign import Campaign
 
     if args.on != "ram":
-        from bsim.cli.fuzz_reader import run_on_reader
+        from bsim.cli.fuzz_reader import run_on_reader, run_on_readers
 
-        return run_on_reader(args, options, line)
+        return (run_on_readers if "," in args.on else run_on_reader)(args, options, line)
+    if args.cluster is not None:
+        from bsim.fuzz import cluster
+
+        jobs = None if args.jobs == "auto" else _jobs(args.jobs)
+        return cluster.run(options, args.cluster, jobs, line.show, line.found)
     jobs = _jobs(args.jobs)
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
@@ -138,10 +165,10 @@ def options_of(args: argparse.Namespace) -> "Options":
     from bsim.fuzz.files import Folder, read_seeds
 
     seeds = list(read_seeds(args.seeds)) if args.seeds is not None else []
-    known: frozenset[str] = frozenset()
+    standing: tuple[Finding, ...] = ()
     if args.dir is not None:
         folder = Folder(args.dir)
-        known = _healed(folder, keep=args.keep)
+        standing = _healed(folder, keep=args.keep)
         seeds += folder.seeds() if args.resume else []
     bounded = args.max_time is not None or args.max_apdus is not None or args.resume
     return Options(
@@ -156,7 +183,7 @@ def options_of(args: argparse.Namespace) -> "Options":
         shrink=not args.no_shrink,
         folder=args.dir,
         seeds=seeds,
-        known=known,
+        standing=standing,
     )
 
 
@@ -194,8 +221,8 @@ def commands_of(include: str | None, exclude: str | None) -> tuple[str, ...] | N
     return found
 
 
-def _healed(folder: "Folder", *, keep: bool) -> frozenset[str]:
-    """Replay what the folder holds: what still stands is known, what is fixed goes."""
+def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
+    """Replay what the folder holds: answers what still stands; what is fixed goes."""
     from bsim.fuzz import cards
     from bsim.fuzz.grammar import grammar
     from bsim.fuzz.oracles import Judge
@@ -205,7 +232,18 @@ def _healed(folder: "Folder", *, keep: bool) -> frozenset[str]:
         told = folder.heal(Replayer(grammar(), Judge()), keep=keep)
     for finding, state in told:
         note(f"{finding.id} {finding.key}: {'still stands' if state == 'still' else 'fixed'}")
-    return frozenset(finding.key for finding, state in told if state == "still")
+    return tuple(finding for finding, state in told if state == "still")
+
+
+def _kept(report: "RunReport") -> Path:
+    """Write the findings of a run without a folder: they are not to be lost."""
+    from bsim.fuzz.files import Folder
+
+    folder = Folder(Path("bsim-fuzz"))
+    for finding in report.findings:
+        folder.save_finding(finding)
+    folder.save_report(report)
+    return folder.path
 
 
 def _jobs(text: str) -> int:
@@ -218,7 +256,7 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def summary(report: "RunReport", folder: Path | None) -> list[str]:
+def summary(report: "RunReport", folder: Path | None, plant: str | None = None) -> list[str]:
     """Answer the report for people."""
     covered = report.coverage
     lines = [
@@ -229,22 +267,22 @@ def summary(report: "RunReport", folder: Path | None) -> list[str]:
     if covered.missing:
         lines.append("not seen: " + ", ".join(covered.missing))
     for finding in report.findings:
-        lines += told(finding, folder)
+        lines += told(finding, folder, plant)
     lines += [f"note: {text}" for text in report.notes]
     count = len(report.findings)
     lines.append("nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}")
     return lines
 
 
-def told(finding: "Finding", folder: Path | None) -> list[str]:
+def told(finding: "Finding", folder: Path | None, plant: str | None = None) -> list[str]:
     """Answer a finding for people; the last two lines are to be copied."""
     lines = ["", f"{finding.id}  {finding.key}", f"  {finding.words}"]
     lines += [f"  {one}" for one in finding.text().splitlines() if not one.startswith("#")]
     if folder is not None:
-        lines += [
-            f"bsim fuzz replay {folder / 'findings' / finding.id}.txt",
-            f"pytest {folder / 'findings'}/test_{finding.id.lower()}.py",
-        ]
+        files = folder / "findings"
+        again = f" --plant {plant}" if plant else ""
+        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt{again}")
+        lines.append(f"pytest {quote(str(files / f'test_{finding.id.lower()}.py'))}")
     return lines
 
 

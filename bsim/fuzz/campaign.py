@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,8 @@ class Options:
     folder: Path | None = None
     wrap: Wrap | None = None
     seeds: Sequence[Seed] = ()
-    known: frozenset[str] = field(default=frozenset())
+    standing: Sequence[Finding] = ()
+    """Findings of earlier runs that still stand: they are reported, and not looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Campaign:
             engine=options.engine,
             shrink=options.shrink,
         )
-        self.finder.known |= options.known
+        self.finder.known |= {one.key for one in options.standing}
         self.finder.on_finding = self._found
         self.explorer.on_hit = self.finder
         self._folder: Final = None if options.folder is None else Folder(options.folder)
@@ -125,7 +126,7 @@ class Campaign:
         notes = [
             f"{key} was hit {count} times and could not be repeated" for key, count in self.finder.unverified.items()
         ]
-        found = tuple(self.finder.findings.values())
+        found = (*options.standing, *self.finder.findings.values())
         report = RunReport(
             seed=options.seed,
             engine=options.engine,

@@ -87,7 +87,9 @@ class CardCampaign:
         self.explorer.on_hit = self._hit
         self._replayer: Final = CardReplayer(grammar(), judge, self.explorer.rig)
         self._folder: Final = None if options.folder is None else Folder(options.folder)
-        self._findings: dict[str, Finding] = {}
+        self.findings: dict[str, Finding] = {}
+        self.known: set[str] = set()
+        """Keys that are findings already, on other cards."""
         self._began: Final = time.monotonic()
         self._stopped = ""
         self._exit = Exit.CLEAN
@@ -103,7 +105,7 @@ class CardCampaign:
         except KeyboardInterrupt:
             self._exit = Exit.INTERRUPTED
         finally:
-            self._tear_down()
+            self.tear_down()
         return self.report()
 
     def progress(self) -> Progress:
@@ -117,14 +119,14 @@ class CardCampaign:
             0,
             coverage(grammar(), self.explorer.pairs),
             1.0,
-            len(self._findings),
+            len(self.findings),
             f"{tries}  nv {account.writes}",
         )
 
     def report(self) -> RunReport:
         """Answer what the run came to, and write it to the folder."""
         options, explorer = self._options, self.explorer
-        found = tuple(self._findings.values())
+        found = tuple(self.findings.values())
         exit_ = self._exit or (Exit.FINDINGS if found else Exit.CLEAN)
         report = RunReport(
             seed=options.seed,
@@ -151,7 +153,7 @@ class CardCampaign:
     def _hit(self, candidate: Candidate) -> None:
         """Verify three times, minimise within few replays, keep one a root cause."""
         key = candidate.hit.key
-        if key in self._findings:
+        if key in self.findings or key in self.known:
             return
         for _ in range(3):
             hit, _ = self._replayer.run(candidate.root, candidate.steps, key)
@@ -169,7 +171,7 @@ class CardCampaign:
             target=self._target,
             apdus=candidate.apdus,
         )
-        self._findings[key] = found
+        self.findings[key] = found
         if self._folder is not None:
             self._folder.save_finding(found)
         self._on_finding(found)
@@ -179,10 +181,10 @@ class CardCampaign:
         return (
             (options.max_apdus is not None and self.safe.account.sent >= options.max_apdus)
             or (options.max_time is not None and time.monotonic() - self._began >= options.max_time)
-            or (options.max_failures is not None and len(self._findings) >= options.max_failures)
+            or (options.max_failures is not None and len(self.findings) >= options.max_failures)
         )
 
-    def _tear_down(self) -> None:
+    def tear_down(self) -> None:
         """Leave the card reset: no channel open, no dialogue, nothing verified."""
         try:
             self.safe.reset()

@@ -22,9 +22,9 @@ class Ledger:
     """One card's account. `identity` is its ATR and ICCID; the file's name does not show them."""
 
     def __init__(self, folder: Path, identity: bytes) -> None:
-        self.path: Final = folder / f"{hashlib.sha256(identity).hexdigest()[:16]}.json"
+        self.path: Final = path_of(folder, identity)
         self._reserved = 0
-        known = self._read()
+        known = _read(self.path)
         self.writes: int = known.get("writes", 0)
         """Writes put down, in all runs."""
         self.runs: int = known.get("runs", 0) + 1
@@ -48,15 +48,6 @@ class Ledger:
         self._reserved = 0
         self._save()
 
-    def _read(self) -> dict[str, int]:
-        try:
-            known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {"format": _FORMAT}
-        except (OSError, ValueError) as fault:
-            raise LedgerError(f"{self.path}: the card's ledger cannot be read; look at it, or move it away") from fault
-        if not isinstance(known, dict) or known.get("format") != _FORMAT:
-            raise LedgerError(f"{self.path}: the card's ledger is of another version")
-        return {name: int(value) for name, value in known.items()}
-
     def _save(self) -> None:
         text = json.dumps({"format": _FORMAT, "writes": self.writes, "runs": self.runs})
         try:
@@ -69,6 +60,30 @@ class Ledger:
             part.replace(self.path)
         except OSError as fault:
             raise LedgerError(f"{self.path}: the card's ledger cannot be written ({fault.strerror})") from fault
+
+
+def path_of(folder: Path, identity: bytes) -> Path:
+    """Answer the file of a card's account; its name does not show the card's."""
+    return folder / f"{hashlib.sha256(identity).hexdigest()[:16]}.json"
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"format": _FORMAT}
+    except (OSError, ValueError) as fault:
+        raise LedgerError(f"{path}: the card's ledger cannot be read; look at it, or move it away") from fault
+    if not isinstance(known, dict) or known.get("format") != _FORMAT:
+        raise LedgerError(f"{path}: the card's ledger is of another version")
+    return {name: int(value) for name, value in known.items()}
+
+
+def account_of(folder: Path, identity: bytes) -> tuple[int, int] | None:
+    """Answer the writes and runs a card's ledger has; None if there is none. Nothing is written."""
+    path = path_of(folder, identity)
+    if not path.exists():
+        return None
+    known = _read(path)
+    return known.get("writes", 0), known.get("runs", 0)
 
 
 class Journal:

@@ -1,13 +1,13 @@
 """Fuzzing in slices: what a worker does in one, what it hands over, and what is made of many. Knows no processes.
 
-Processes of this machine (`parallel`) and a cluster are two ways to call the same worker.
+Processes of this machine (`parallel`) and actors of a cluster (`cluster`) are two ways to call the same worker.
 """
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from bsim import __version__
 from bsim.fuzz import cards
@@ -19,6 +19,7 @@ from bsim.fuzz.result import Exit, RunReport, coverage
 
 SLICE: Final = 1.0
 _STEP: Final = 500
+_LOWEST: Final = "lowest_tries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,25 @@ class SliceResult:
     pairs: tuple[tuple[int, int], ...]
     findings: tuple[Finding, ...]
     seeds: tuple[Seed, ...]
+    stopped: str = ""
+    """Why this worker does not go on; and on a reader what was done to the card."""
+    safety: tuple[tuple[str, int], ...] = ()
+
+
+class Slicer(Protocol):
+    """A worker of any kind."""
+
+    def slice(self, seconds: float, seeds: Iterable[Seed], known: Iterable[str]) -> SliceResult:
+        """Go on for so long, beginning with what others found."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+Make: TypeAlias = Callable[[Options, int], Slicer]
+"""Makes the worker of an index."""
 
 
 class Worker:
@@ -44,6 +64,9 @@ class Worker:
         self._told: set[str] = set()
         self._handed = 0
         self._prepared = index > 0  # the phases before exploring are one worker's
+
+    def close(self) -> None:
+        """Nothing is to be let go of."""
 
     def slice(self, seconds: float = SLICE, seeds: Iterable[Seed] = (), known: Iterable[str] = ()) -> SliceResult:
         """Go on for so long. `known` are keys of findings that others have made."""
@@ -75,7 +98,8 @@ class Worker:
 class Coordinator:
     """Puts together what workers hand over. Everything it keeps is in the folder too, so a run goes on without it."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, target: str = "ram") -> None:
+        self._target: Final = target
         self._options: Final = options
         self._grammar: Final = grammar()
         self._last: dict[int, SliceResult] = {}
@@ -83,7 +107,8 @@ class Coordinator:
         self._folder: Final = None if options.folder is None else Folder(options.folder)
         self._began: Final = time.monotonic()
         self._states = 0
-        self.findings: dict[str, Finding] = {}
+        self._seeds: list[Seed] = list(options.seeds)
+        self.findings: dict[str, Finding] = {one.key: one for one in options.standing}
         self.lost = 0
         """Workers that are gone."""
 
@@ -93,6 +118,7 @@ class Coordinator:
         findings = [one for one in result.findings if one.key not in self.findings]
         self.findings |= {one.key: one for one in findings}
         seeds = [seed for seed in result.seeds if self._is_new(seed)]
+        self._seeds += seeds
         self._pairs |= dict.fromkeys(result.pairs, 1)
         if self._folder is not None:
             for finding in findings:
@@ -101,11 +127,15 @@ class Coordinator:
                 self._folder.save_seed(seed)
         return findings, seeds
 
+    def corpus(self) -> list[Seed]:
+        """Answer what a worker begins with: the seeds of the run, and those that were found since."""
+        return list(self._seeds)
+
     def over(self) -> bool:
         """Whether a budget is spent."""
         options = self._options
         return (
-            (options.max_failures is not None and len(self.findings) >= options.max_failures)
+            (options.max_failures is not None and len(self.findings) - len(options.standing) >= options.max_failures)
             or (options.max_apdus is not None and self._sum("apdus") >= options.max_apdus)
             or (options.max_time is not None and self._seconds() >= options.max_time)
         )
@@ -131,7 +161,7 @@ class Coordinator:
         report = RunReport(
             seed=options.seed,
             engine=options.engine,
-            target="ram",
+            target=self._target,
             spec=spec_hash(),
             version=__version__,
             checks=tuple(sorted(options.checks)),
@@ -142,13 +172,30 @@ class Coordinator:
             stability=self._stability(),
             coverage=coverage(self._grammar, self._pairs),
             findings=found,
-            exit=Exit.INTERRUPTED if interrupted else Exit.FINDINGS if found else Exit.CLEAN,
+            exit=self._exit(found, interrupted=interrupted),
             workers=max(len(self._last), 1),
-            notes=(*notes, *([f"{self.lost} workers were lost"] if self.lost else [])),
+            notes=(*notes, *self._stopped(), *([f"{self.lost} workers were lost"] if self.lost else [])),
+            safety=self._safety(),
         )
         if self._folder is not None:
             self._folder.save_report(report)
         return report
+
+    def _exit(self, found: Sequence[Finding], *, interrupted: bool) -> Exit:
+        if interrupted:
+            return Exit.INTERRUPTED
+        return Exit.SAFETY if self._stopped() else Exit.FINDINGS if found else Exit.CLEAN
+
+    def _stopped(self) -> list[str]:
+        return [one.stopped for one in self._last.values() if one.stopped]
+
+    def _safety(self) -> dict[str, int] | None:
+        """What was done to all cards in readers together; of the tries the lowest that were left on any."""
+        told: dict[str, int] = {}
+        for one in self._last.values():
+            for name, value in one.safety:
+                told[name] = min(told.get(name, value), value) if name == _LOWEST else told.get(name, 0) + value
+        return told or None
 
     def _is_new(self, seed: Seed) -> bool:
         name, _, sw = seed.why.rpartition(" ")
