@@ -462,6 +462,16 @@ def test_messages(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert "one message" in command_line(capsys, "message", *words, "--on", keyed, code=2)[1]
 
 
+def test_what_was_signed_does_not_steer_the_terminal(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = command_line(capsys, "message", "--hex", b"\x1b]0;a\x07\xe2\x80\xaeb".hex(), "--on", keyed)
+    assert "<1B>]0;a<7><202E>b" in out
+    assert all(one.isprintable() or one == "\n" for one in out)
+
+
+def test_a_message_that_is_not_text_is_given_in_hex(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--hex" in command_line(capsys, "message", "\udcff", "--on", keyed, code=2)[1]  # as Python reads the byte FF
+
+
 def test_typed_data_of_a_file(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "typed.json"
     file.write_text(json.dumps(TYPED))

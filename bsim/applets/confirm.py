@@ -67,9 +67,13 @@ def confirm(session: "WalletSession", pages: Sequence[str], then: Callable[[bool
 
 def page(title: str, lines: Iterable[tuple[str, str]]) -> str:
     """Write a title and labelled lines; what goes on for several lines is indented, so that none looks like a label."""
-    rows = [_visible(title)]
-    rows += [f"{_visible(label)}: {_visible(text)}" for label, text in lines]
-    return "\n".join(rows)
+    rows = [title, *(f"{label}: {text}" for label, text in lines)]
+    return "\n".join(visible(row).replace("\n", f"\n{_INDENT}") for row in rows)
+
+
+def visible(text: str) -> str:
+    """Write what cannot be seen as its number: a text must not hide, reorder or imitate what stands beside it."""
+    return "".join(one if one == "\n" or not _hidden(one) else f"<{ord(one):X}>" for one in text)
 
 
 def paginate(text: str) -> Iterator[str]:
@@ -100,12 +104,6 @@ def _longest(text: str) -> int:
 
 def _fits(text: str) -> bool:
     return len(text) <= MOST and len(encode_text(text)) <= MOST
-
-
-def _visible(text: str) -> str:
-    """Write what cannot be seen as its number: a text must not hide, reorder or imitate what stands beside it."""
-    shown = "".join(one if one == "\n" or not _hidden(one) else f"<{ord(one):X}>" for one in text)
-    return shown.replace("\n", f"\n{_INDENT}")
 
 
 def _hidden(character: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from bsim.applets.confirm import visible
 from bsim.chains import chainmaker, conflux, evm, fisco
 from bsim.cli.common import Style, UsageError, parse_hex, print_json
 from bsim.cli.json_file import read_object
@@ -47,7 +48,7 @@ def message(args: argparse.Namespace) -> int:
     if args.hex is not None:
         content = parse_hex(args.hex, "the message")
     else:
-        content = args.text.encode() if args.text is not None else _bytes(args.file)
+        content = _text(args.text) if args.text is not None else _bytes(args.file)
     _tell(args, *_approved(args, "personal", None, lambda wallet, slot: wallet.sign_message(slot, content)))
     return 0
 
@@ -118,7 +119,7 @@ def _tell(args: argparse.Namespace, account: Account, signed: Signed) -> None:
         print_json(as_json(account, signed))
         return
     style = Style()
-    print(style.bold(signed.summary.title))
+    print(style.bold(visible(signed.summary.title)))
     lines = list(told(account, signed))
     wide = max(len(label) for label, _ in lines) + 2
     for label, text in lines:
@@ -128,7 +129,7 @@ def _tell(args: argparse.Namespace, account: Account, signed: Signed) -> None:
 def told(account: Account, signed: Signed) -> Iterator[tuple[str, str]]:
     """What was shown and what came of it, as lines for people."""
     for line in signed.summary.lines:
-        yield line.label, shortened(" ".join(line.text.split()), 76, 20)
+        yield line.label, shortened(visible(" ".join(line.text.split())), 76, 20)
     if signed.summary.hidden:
         yield "not shown", ", ".join(signed.summary.hidden)
     yield "signed with", f"slot {account.slot}, {account.coin}, {account.address or account.public_key.hex()}"
@@ -173,6 +174,13 @@ def _made(file: str, make: Callable[[], bytes]) -> bytes:
         return make()
     except ValueError as fault:
         raise UsageError(f"{file}: {fault}") from fault
+
+
+def _text(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise UsageError("the message is not text in UTF-8; --hex and --file take any bytes") from None
 
 
 def _bytes(file: str) -> bytes:
