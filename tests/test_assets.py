@@ -571,6 +571,8 @@ def test_a_name_has_one_address_and_an_address_one_name() -> None:
     put(card, "Alice", BOB, 0x6985)
     put(card, "Carol", ALICE, 0x6985)
     put(card, "Carol", ALICE.lower(), 0x6985)
+    for alike in ("ALICE", "alice", "\uff21lice"):
+        put(card, alike, BOB, 0x6985)
     put(card, "陈", CORE)
     put(card, "Chen", CORE.upper(), 0x6985)
     assert listed_contacts(card) == [("Alice", ALICE), ("陈", CORE)]
@@ -587,6 +589,17 @@ def test_a_name_has_one_address_and_an_address_one_name() -> None:
         (" ", ALICE),
         ("a\nb", ALICE),
         ("n" * 49, ALICE),
+        (" Alice", ALICE),
+        ("Alice ", ALICE),
+        ("Ann  Lee", ALICE),
+        ("Al\u3164ice", ALICE),
+        ("Alice\ufe0f", ALICE),
+        (BOB, ALICE),
+        (f"x{BOB[2:]}", ALICE),
+        ("Bob (0x3C44CdDd", ALICE),
+        ("Bob (\uff10\uff58", ALICE),
+        ("cfx:aanc7psgu815", ALICE),
+        ("Chain: 1", ALICE),
         ("A", ALICE.replace("A", "a")),
         ("A", ALICE[:-1]),
         ("A", CORE[:-1] + "a"),

@@ -468,8 +468,10 @@ def test_what_was_signed_does_not_steer_the_terminal(keyed: str, capsys: pytest.
     assert all(one.isprintable() or one == "\n" for one in out)
 
 
-def test_a_message_that_is_not_text_is_given_in_hex(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--hex" in command_line(capsys, "message", "\udcff", "--on", keyed, code=2)[1]  # as Python reads the byte FF
+def test_a_message_that_is_not_text_is_refused_in_words(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        "not text" in command_line(capsys, "message", "\udcff", "--on", keyed, code=2)[1]
+    )  # as Python reads the byte FF
 
 
 def test_typed_data_of_a_file(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

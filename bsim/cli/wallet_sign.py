@@ -48,7 +48,7 @@ def message(args: argparse.Namespace) -> int:
     if args.hex is not None:
         content = parse_hex(args.hex, "the message")
     else:
-        content = _text(args.text) if args.text is not None else _bytes(args.file)
+        content = args.text.encode() if args.text is not None else _bytes(args.file)
     _tell(args, *_approved(args, "personal", None, lambda wallet, slot: wallet.sign_message(slot, content)))
     return 0
 
@@ -174,13 +174,6 @@ def _made(file: str, make: Callable[[], bytes]) -> bytes:
         return make()
     except ValueError as fault:
         raise UsageError(f"{file}: {fault}") from fault
-
-
-def _text(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
-        raise UsageError("the message is not text in UTF-8; --hex and --file take any bytes") from None
 
 
 def _bytes(file: str) -> bytes:
