@@ -37,8 +37,8 @@ class Contacts:
     def put(self, name: str, address: str) -> None:
         """Take in a contact; the same again changes nothing.
 
-        SwError 6A80 for what is no name or address, or a name like an address; 6985 if either is taken, 6A84 if there is
-        no room.
+        SwError 6A80 for what is no name or address, or a name like an address; 6985 if either is taken; 6A84 if there
+        is no room.
         """
         account = _account(address)
         if not _is_name(name):
