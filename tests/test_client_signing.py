@@ -12,7 +12,7 @@ from test_confirm import DIGEST, UNSIGNED
 
 import bsim
 from bsim.apdu import CommandApdu
-from bsim.chains import evm
+from bsim.chains import evm, personal
 from bsim.client import Attestation, CardError
 from bsim.client.signing import named
 from bsim.crypto import verify
@@ -428,6 +428,39 @@ def test_a_transaction_of_a_file(keyed: str, tmp_path: Path, capsys: pytest.Capt
     assert "nonce" in command_line(capsys, "tx", str(file), "--on", keyed, code=2)[1]
 
 
+def test_what_is_for_another_account_is_not_signed_with_the_first(
+    keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bsim.cli.demo_story import samples
+
+    own, other = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+    fields = json.loads((samples() / "transfer.json").read_text())
+    file = tmp_path / "tx.json"
+    file.write_text(json.dumps({**fields, "from": other}))
+    err = command_line(capsys, "tx", str(file), "--on", keyed, code=2)[1]
+    assert f"{other} is no account of this card" in err
+    assert "--slot" in err
+    command_line(capsys, "tx", str(file), "--on", keyed, "--slot", "1")
+    file.write_text(json.dumps({**fields, "from": own.lower()}))
+    command_line(capsys, "tx", str(file), "--on", keyed)
+    file.write_text(LOGIN.replace(own, other))
+    assert f"{other} is no account" in command_line(capsys, "login", str(file), "--on", keyed, code=2)[1]
+
+
+def test_an_account_is_found_whatever_the_coin_its_key_was_made_for(
+    keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bsim.cli.demo_story import samples
+
+    for coin in ("61", "966"):
+        command_line(capsys, "derive", coin, "--on", keyed)
+    key = json.loads(command_line(capsys, "accounts", "--on", keyed, "--json")[0])[3]["public_key"]
+    file = tmp_path / "tx.json"
+    fields = json.loads((samples() / "transfer.json").read_text())
+    file.write_text(json.dumps({**fields, "from": evm.address(bytes.fromhex(key))}))
+    assert json.loads(command_line(capsys, "tx", str(file), "--on", keyed, "--json")[0])["slot"] == 4
+
+
 def test_core_transactions_find_their_slot(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "core.json"
     fields = {
@@ -505,6 +538,9 @@ def test_logging_in_and_being_remembered(keyed: str, tmp_path: Path, capsys: pyt
         ("--remember", "1", "--until", "soon"),
     ):
         command_line(capsys, "login", str(file), "--on", keyed, *words, code=2)
+    file.write_text(LOGIN.replace("12:00:00", "12:00:02") + "\n")  # as editors end a file
+    signed = json.loads(command_line(capsys, "login", str(file), "--on", keyed, "--json")[0])
+    assert signed["digest"] == personal.digest(personal.ETH_PREFIX, file.read_bytes()[:-1]).hex()
     file.write_text(LOGIN.replace("https://example.org", "https://example.com"))
     assert "URI" in command_line(capsys, "login", str(file), "--on", keyed, code=2)[1]
 
