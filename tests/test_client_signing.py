@@ -1,5 +1,6 @@
 """The client's calls for cards of the extended profile: status, keys, payloads, attestation. Strict cards have none."""
 
+import io
 import json
 from pathlib import Path
 
@@ -569,8 +570,10 @@ def test_a_seed_is_imported_from_a_file(
     monkeypatch.setenv("BSIM_PASSPHRASE", "correct horse")
     path, words = str(tmp_path / "blank.bsim"), tmp_path / "words"
     assert main(["new", path, "--blank"]) == 0
+    assert "--file" in command_line(capsys, "import", "--on", path, code=2)[1]  # no terminal to ask on
+    monkeypatch.setattr("sys.stdin", io.StringIO(MNEMONIC + "\n"))
+    command_line(capsys, "import", "--file", "-", "--on", path)
     words.write_text(MNEMONIC + "\n")
-    command_line(capsys, "import", "--file", str(words), "--on", path)
     command_line(capsys, "derive", "ethereum", "--on", path)
     assert (
         command_line(capsys, "address", "--slot", "1", "--on", path)[0].strip()

@@ -222,8 +222,10 @@ def test_unknown_calls_and_contracts() -> None:
     assert "NOT UNDERSTOOD" in summary.title
     assert "0xdeadbeef, 36 bytes" in shown(summary)
     assert "3 bytes" in shown(told(b"abc"))
-    made = evm.Transaction.from_json({**MINIMAL, "data": "0x6000"}).summary()
+    made = evm.Transaction.from_json({**MINIMAL, "data": f"0x{bytes(range(40)).hex()}"}).summary()
     assert (made.title, made.hidden) == ("Create a contract", ("data",))
+    assert ("Code", "not understood, 40 bytes") in made.lines  # its first bytes are no selector
+    assert "Call" not in {line.label for line in made.lines}
 
 
 @settings(max_examples=200, deadline=None)

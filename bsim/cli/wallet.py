@@ -107,7 +107,9 @@ def _extended(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         verbs, "import", "give a card without a seed one that is known", "import", "import --file mnemonic.txt"
     )
     seed.add_argument(
-        "--file", metavar="FILE", help="its first line: a mnemonic, or entropy in hex (default: you are asked)"
+        "--file",
+        metavar="FILE",
+        help="its first line (- is stdin): a mnemonic, or entropy in hex (default: asked for)",
     )
     policies = _verb(verbs, "policies", "the domains it logs in to without asking", "policies", "policies --forget 1")
     policies.add_argument("--forget", metavar="N", type=int, help="take the permission of this number back")

@@ -2,13 +2,13 @@
 
 import argparse
 import base64
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from getpass import getpass
 from pathlib import Path
 
 from bsim.chains import FAMILIES
-from bsim.cli.common import CheckFailed, Style, UsageError, parse_hex, print_json
+from bsim.cli.common import CheckFailed, Style, UsageError, asker, parse_hex, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.client import Attestation, LoginPolicy, Status
 
@@ -68,7 +68,12 @@ def import_seed(args: argparse.Namespace) -> int:
 def _seed(file: str | None) -> bytes | str:
     """A mnemonic, or entropy in hex, of a file's first line or from the terminal; never an argument."""
     if file is None:
-        text = getpass("mnemonic, or its entropy in hex: ")
+        ask = asker()
+        if ask is None:
+            raise UsageError("there is no terminal to ask on: --file FILE, or --file - for stdin")
+        text = ask("mnemonic, or its entropy in hex: ")
+    elif file == "-":
+        text = sys.stdin.readline()
     else:
         try:
             text = Path(file).read_text(encoding="utf-8").partition("\n")[0]
