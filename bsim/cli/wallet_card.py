@@ -4,10 +4,10 @@ import argparse
 import base64
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bsim.chains import FAMILIES
+from bsim.cli.assets_json import time_of
 from bsim.cli.common import CheckFailed, Style, UsageError, asker, parse_hex, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.client import Attestation, LoginPolicy, Status
@@ -98,7 +98,7 @@ def policies(args: argparse.Namespace) -> int:
         style = Style()
         print(style.bold(f"{'no':<4}{'slot':<6}{'chain':<8}{'uses':<7}{'until':<22}domain"))
         for one in found:
-            print(f"{one.number:<4}{one.slot:<6}{one.chain:<8}{one.uses:<7}{_time(one.until):<22}{one.domain}")
+            print(f"{one.number:<4}{one.slot:<6}{one.chain:<8}{one.uses:<7}{time_of(one.until):<22}{one.domain}")
     else:
         print("no domain may log in without asking; bsim wallet login --remember asks for that")
     return 0
@@ -111,13 +111,9 @@ def _policy_json(policy: LoginPolicy) -> dict[str, object]:
         "slot": policy.slot,
         "chain": policy.chain,
         "uses": policy.uses,
-        "until": _time(policy.until),
-        "last": _time(policy.last),
+        "until": time_of(policy.until),
+        "last": time_of(policy.last),
     }
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def attest(args: argparse.Namespace) -> int:
