@@ -152,6 +152,20 @@ def test_filters() -> None:
     assert stream(card, "CHAIN", b"\x01\x04") == b""
 
 
+def test_a_filter_reads_no_block_that_has_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = holder()
+    tokens = fill(card, many(200))
+    rare = replace(tokens[1], slot=99)
+    fill(card, [rare])
+    read: list[bytes] = []
+    split = Shelf.split
+    monkeypatch.setattr(Shelf, "split", lambda shelf, block: read.append(block) or split(shelf, block))
+    assert stream(card, "SLOT", b"\x62") == b""
+    assert read == []
+    assert stream(card, "SLOT", b"\x63") != b""
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [("ALL", b"\x01"), ("CHAIN", b""), ("CHAIN", b"\x01"), ("CHAIN", bytes(34)), ("CONTRACT", b""), ("SLOT", b"")],
