@@ -228,6 +228,16 @@ def test_unknown_calls_and_contracts() -> None:
     assert "Call" not in {line.label for line in made.lines}
 
 
+def test_code_that_is_put_into_an_account_is_in_the_title() -> None:
+    """A transfer of nothing may carry it: what stands first says so, and so does what comes before fees and nonces."""
+    entry = {"chainId": 0, "address": evm.checksum(TO), "nonce": 0, "yParity": 0, "r": 1, "s": 1}
+    summary = told(b"", authorizationList=[entry])
+    assert summary.title == "Send 0 ETH, and put code into accounts (1)"
+    labels = [line.label for line in summary.lines]
+    assert labels.index("Puts code into an account") < labels.index("Fee at most")
+    assert "put code into accounts (2)" in told(b"abcd", authorizationList=[entry, entry]).title
+
+
 @settings(max_examples=200, deadline=None)
 @given(SEEDS, st.data())
 def test_calls_have_one_encoding(seed: int, data: st.DataObject) -> None:
