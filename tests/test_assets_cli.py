@@ -222,6 +222,7 @@ def test_what_policy_forbids(card, bsim):  # noqa: F811
         (("transfer", "1", "--to", ALICE, *TERMS[:-1], "1ether"), "a fee is a whole number"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "-1"), "no negative numbers"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "2"), "more than there is"),
+        (("transfer", "1", "--to", "0x1", *TERMS), "not 0x and an even number of hex digits"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "0"), "nothing would be transferred"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--storage-limit", "2"), "Conflux Core Space only"),
         (("transfer", "2", "--to", ALICE, *TERMS), "ERC and CRC tokens only"),

@@ -560,6 +560,9 @@ def test_status_address_and_attestation(keyed: str, capsys: pytest.CaptureFixtur
         "8 to 64 bytes" in command_line(capsys, "attest", "--slot", "1", "--challenge", "00", "--on", keyed, code=2)[1]
     )
     assert "6A88" in command_line(capsys, "attest", "--slot", "9", "--on", keyed, code=1)[1]
+    for verb in ("attest", "address"):
+        for slot in ("-1", "0", "128", "300"):
+            assert "--slot: 1 to 127" in command_line(capsys, verb, "--slot", slot, "--on", keyed, code=2)[1]
 
 
 def test_a_seed_is_imported_from_a_file(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bsim.chains import FAMILIES
 from bsim.cli.assets_json import time_of
-from bsim.cli.common import CheckFailed, Style, UsageError, asker, parse_hex, print_json
+from bsim.cli.common import CheckFailed, Style, UsageError, asker, parse_hex, print_json, slot_number
 from bsim.cli.phone import opened, require_bpin
 from bsim.client import Attestation, LoginPolicy, Status
 
@@ -42,10 +42,11 @@ def _status(found: Status, *, machine: bool) -> Iterator[tuple[str, object]]:
 
 def address(args: argparse.Namespace) -> int:
     """Print a slot's address as the card writes it."""
+    slot = slot_number(args.slot)
     with opened(args) as session:
-        text = session.wallet().address(args.slot)
+        text = session.wallet().address(slot)
     if args.json:
-        print_json({"slot": args.slot, "address": text})
+        print_json({"slot": slot, "address": text})
     else:
         print(text)
     return 0
@@ -121,8 +122,9 @@ def attest(args: argparse.Namespace) -> int:
     challenge = None if args.challenge is None else parse_hex(args.challenge, "the challenge")
     if challenge is not None and not 8 <= len(challenge) <= 64:
         raise UsageError("a challenge has 8 to 64 bytes")
+    slot = slot_number(args.slot)
     with opened(args) as session:
-        found = session.wallet().attest(args.slot, challenge)
+        found = session.wallet().attest(slot, challenge)
     fault = found.verify()
     told = _attestation(found) | {"verified": not fault}
     if args.json:
