@@ -265,7 +265,8 @@ def test_what_cannot_be_signed_is_not_asked_about(values, sw):
 # Pages.
 
 
-def _unspaced(text):
+def unspaced(text: str) -> str:
+    """A text without breaks and spaces: pages add both where they cut a line."""
     return text.replace("\n", "").replace(" ", "")
 
 
@@ -273,7 +274,7 @@ def _unspaced(text):
 def test_pages_hold_all_of_a_text_and_each_fits(text):
     told = page("Title", [("Text", text)])
     pages = list(paginate(told))
-    assert _unspaced("".join(pages)) == _unspaced(told)
+    assert unspaced("".join(pages)) == unspaced(told)
     for one in pages:
         assert len(encode_text(one)) <= MOST
         command = ProactiveCommand(CommandType.DISPLAY_TEXT, 0x81, one).encode()
