@@ -448,6 +448,14 @@ def test_what_is_for_another_account_is_not_signed_with_the_first(
     assert f"{other} is no account" in command_line(capsys, "login", str(file), "--on", keyed, code=2)[1]
 
 
+def test_a_sign_in_of_core_space_finds_its_slot(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    core = json.loads(command_line(capsys, "accounts", "--on", keyed, "--json")[0])[1]["address"]
+    own = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    file = tmp_path / "message.txt"
+    file.write_text(LOGIN.replace("Ethereum", "Conflux").replace(own, core).replace("Chain ID: 1", "Chain ID: 1029"))
+    assert json.loads(command_line(capsys, "login", str(file), "--on", keyed, "--json")[0])["slot"] == 2
+
+
 def test_an_account_is_found_whatever_the_coin_its_key_was_made_for(
     keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,7 +113,7 @@ def _chosen(accounts: Iterable[Account], slot: int | None, family: str, claimed:
         wanted = addresses.parse(str(claimed))
     except ValueError:
         return usual[0]
-    own = next((one for one in usual if _is_of(wanted, one)), None)
+    own = next((one for one in fitting if _is_of(wanted, one)), None)
     if own is None:
         raise UsageError(f"{claimed} is no account of this card; --slot N signs with another's key all the same")
     return own
