@@ -78,9 +78,9 @@ def _site(number: int, message: SignIn) -> Site:
 
 
 def _covers(policy: Policy, message: SignIn) -> bool:
-    """Whether a message may be signed without asking: newer than the last, of before the end, and valid when issued."""
+    """Whether a message may be signed unasked: a mere login, newer than the last, before the end, valid when issued."""
     begun = message.not_before is None or message.not_before <= message.issued_at
-    return begun and policy.uses > 0 and policy.last < message.issued_at < policy.until
+    return not message.delegates and begun and policy.uses > 0 and policy.last < message.issued_at < policy.until
 
 
 def _remember(session: "WalletSession", site: Site, message: SignIn, uses: int, until: int) -> Callable[[], None]:

@@ -41,6 +41,8 @@ def explain(fault: Exception) -> tuple[int | None, str]:
         return 2, str(fault)
     if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError):
         return 1, str(fault)
+    if isinstance(fault, UnicodeEncodeError):  # bytes of the command line or halves of JSON's pairs, which Python keeps
+        return 2, "what was given is not text in UTF-8"
     if isinstance(fault, TlvError):
         return 1, f"the card's answer is malformed: {fault}"
     return None, ""

@@ -18,7 +18,7 @@ from bsim.fuzz.result import RunReport
 from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
 LOCAL: Final = "local"
-_TOKEN: Final = "RAY_AUTH_MODE=token in the environment"
+_TOKEN: Final = "RAY_AUTH_MODE=token in the environment"  # noqa: S105 - where one is read from, not one
 
 
 class ClusterError(Exception):

@@ -5,6 +5,7 @@ import sys
 from getpass import getpass
 from threading import Thread
 
+from bsim.applets.confirm import visible
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
 from bsim.handset.phone import Reply, Respond
 
@@ -30,7 +31,7 @@ class TerminalUser:
     def asked(self, command: ProactiveCommand, respond: Respond) -> None:
         """Show a dialogue; Ctrl-D or an empty answer cancels it."""
         if command.type == CommandType.DISPLAY_TEXT:
-            print(f"\n[phone] {command.text}", file=sys.stderr)
+            print(f"\n[phone] {visible(command.text)}", file=sys.stderr)
             respond(Reply(Result.PERFORMED), 0.0)
             return
         Thread(target=self._ask, args=(command, respond), name="bsim-handset", daemon=True).start()
@@ -39,7 +40,7 @@ class TerminalUser:
         for number, text in command.items:
             print(f"[phone] {number}: {text}", file=sys.stderr)
         yes_no = command.type == CommandType.GET_INKEY
-        prompt = f"\n[phone] {command.text}{' (y/n)' if yes_no else ''}: "
+        prompt = f"\n[phone] {visible(command.text)}{' (y/n)' if yes_no else ''}: "
         try:
             typed = getpass(prompt) if command.hidden else input(prompt)
         except EOFError:
