@@ -23,7 +23,7 @@ from bsim.sw import SwError
 NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
-_SOON: Final = 0.25
+_SOON, _LATER = 0.25, 2.0
 _ANSWER: Final = spec().applets["uicc"].commands["TERMINAL_RESPONSE"]
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
 _ASKS: Final = frozenset({"TERMINAL_RESPONSE", "VERIFY_BPIN"})
@@ -203,13 +203,16 @@ class SafeCard:
             raise CardLost("the card was lost, and is back") from fault
 
     def _recover(self, fault: Exception) -> None:
-        end = time.monotonic() + _PATIENCE
+        end, pause = time.monotonic() + _PATIENCE, _SOON
         while time.monotonic() < end:
             try:
                 atr = self._card.reset()
             except (CardLost, ReaderError) as still:
                 fault = still
-                time.sleep(_SOON)
+                # Each power cycle may make a reader lose sight of the card for a moment: asking ever more seldom, one
+                # comes after that moment at last.
+                time.sleep(pause)
+                pause = min(2 * pause, _LATER)
                 continue
             if self._identity and atr != self._identity:
                 raise SafetyStop("another card is in the reader")

@@ -90,7 +90,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def inspected(pcscd: PrivatePcscd):
-    from conftest import Slot as Watched
+    from bsim.links.slot import Slot as Watched
 
     card = Inspected()
     watched = Watched(pcscd.readers[0])
