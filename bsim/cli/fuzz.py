@@ -6,7 +6,7 @@ from typing import Final
 
 EXAMPLES = """\
 examples:
-  bsim fuzz run --max-time 60                  the emulated cards, for a minute; 1 if anything is found
+  bsim fuzz run --max-time 60                  the emulated cards, for a minute; 1 if anything found
   bsim fuzz run --seed 7 --checks secret-leak,crash --json
   bsim fuzz run --plant length --dir practice  what a finding looks like
   bsim fuzz campaign --dir night               until Ctrl-C; goes on from what is in the folder
