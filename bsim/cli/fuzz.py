@@ -6,14 +6,14 @@ from typing import Final
 
 EXAMPLES = """\
 examples:
-  bsim fuzz run --max-time 60                  the emulated cards, for a minute; exit 1 if anything is found
+  bsim fuzz run --max-time 60                  the emulated cards, for a minute; 1 if anything found
   bsim fuzz run --seed 7 --checks secret-leak,crash --json
   bsim fuzz run --plant length --dir practice  what a finding looks like
   bsim fuzz campaign --dir night               until Ctrl-C; goes on from what is in the folder
   bsim fuzz replay night                       what was found: does it still stand?
   bsim fuzz show night/findings/7QK2.txt --format pytest > test_7qk2.py
   bsim fuzz report night                       its reports: HTML, JUnit, SARIF, NDJSON, Markdown
-  bsim fuzz learn --dot card.dot               what the card does, as a machine, and against the declaration's
+  bsim fuzz learn --dot card.dot               what the card does, against the declaration
   bsim fuzz bench                              planted faults, engines side by side
 
 `bsim fuzz WHAT --help` has more. Exit codes: 0 clean, 1 findings, 2 wrong usage or no such card,

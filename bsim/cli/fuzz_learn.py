@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _LEARN: Final = """\
 examples:
-  bsim fuzz learn                              the emulated card against the declaration; exit 1 where they differ
+  bsim fuzz learn                              the emulated card against the declaration; 1: differs
   bsim fuzz learn --kind locked --dot locked.dot --save locked.json
-  bsim fuzz learn --symbols > few.txt          the symbols, to be cut down, and taken with --alphabet few.txt
+  bsim fuzz learn --symbols > few.txt          to be cut down, for --alphabet few.txt
   bsim fuzz learn --on reader:0 --allow-card ICCID --words 200 --against emulated.json
 """
 _KINDS: Final = ("operational", "personalised", "factory", "recovery", "locked", "terminated")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _REPORT: Final = """\
 examples:
-  bsim fuzz report night                       night/report.html, junit.xml, report.sarif, report.ndjson, report.md
+  bsim fuzz report night                       all of them, into night
   bsim fuzz report night --report sarif --report-dir out
 """
 _NAMES: Final = "html, junit, markdown, ndjson, sarif"

@@ -18,7 +18,7 @@ from bsim.fuzz.result import RunReport
 from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
 LOCAL: Final = "local"
-_TOKEN: Final = "RAY_AUTH_MODE=token in the environment"  # noqa: S105 - where one is read from, not one
+_ASKED: Final = "RAY_AUTH_MODE=token in the environment"
 
 
 class ClusterError(Exception):
@@ -123,6 +123,6 @@ def connect(address: str, jobs: int | None = None) -> Any:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, OSError, ValueError) as fault:
         raise ClusterError(
-            f"{address}: no cluster there ({fault}); one that asks for a token wants {_TOKEN}"
+            f"{address}: no cluster there ({fault}); one that asks for a token wants {_ASKED}"
         ) from fault
     return ray
