@@ -260,3 +260,11 @@ def test_keys_that_authenticate_answers_are_masked():
     assert told(decoder, "A0C000000C", "AB" * 12 + "9000")[1].shown == "**" * 12 + " 9000"
     assert told(decoder, "A0C000000C", "AB" * 12 + "9000")[1].shown == "AB" * 12 + " 9000"
     assert told(Decoder(SPEC, show_secrets=True), "0088008102 0102", "DB089000")[1].shown == "DB08 9000"
+
+
+def test_a_link_of_a_chain_has_not_done_anything_yet() -> None:
+    decoder = Decoder(SPEC)
+    told(decoder, f"00A4040010{SPEC.applets['wallet'].aids[0].hex()}")
+    assert told(decoder, "90D1010004 74657374")[1].meaning == "taken, the rest follows"
+    assert "has a seed already" in told(decoder, "90D1010004 74657374", "6985")[1].meaning
+    assert "the card has a seed" in told(decoder, "80D1010004 74657374")[1].meaning

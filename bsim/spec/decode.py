@@ -31,7 +31,10 @@ _KEYS_IN_RESPONSE: Final = frozenset({0x86, 0x87, 0x88, 0x89})
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A command: its bytes as they may be shown, its name (empty if it has none here), and its fields."""
+    """A command: its bytes as they may be shown, its name (empty if it has none here), and its fields.
+
+    `more` says that the rest of its data follows in the next command of a chain.
+    """
 
     shown: str
     name: str
@@ -40,6 +43,7 @@ class Decoded:
     fields: tuple[Part, ...]
     command: Command | None
     ins: int = -1
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,8 @@ class Decoder:
         shown = spaced(raw, start, end, masked)
         data = tuple(_fields(raw, spans, masked)) if spans is not None else _rest(raw, start, end, masked)
         parts = (*_parameters(command, raw), *data)
-        return Decoded(shown, command.name, command.title, cla.channel, parts, command, raw[1])
+        more = cla.chaining and command.chaining
+        return Decoded(shown, command.name, command.title, cla.channel, parts, command, raw[1], more)
 
     def response(self, decoded: Decoded, raw: bytes) -> Answer:
         """Name the response to a command, and take note of what it changes for the next."""
@@ -103,7 +108,9 @@ class Decoder:
         if decoded.command is not None and (sw == SW.OK or sw >> 8 in _GOES_ON):
             self._note(decoded, data)
         shown = f"{MASK * len(data) if masked else data.hex().upper()} {sw:04X}".strip()
-        return Answer(shown, sw, ok, self._meaning(decoded.command, sw), parts)
+        # ISO/IEC 7816-4 5.3.3: 9000 to a link of a chain says that it was taken, and nothing of what the command does.
+        meaning = "taken, the rest follows" if decoded.more and sw == SW.OK else self._meaning(decoded.command, sw)
+        return Answer(shown, sw, ok, meaning, parts)
 
     def _find(self, raw: bytes, base: int) -> Command | None:
         """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
