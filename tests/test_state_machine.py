@@ -216,7 +216,9 @@ class CardMachine(RuleBasedStateMachine):
         if channel not in self.model.selected:
             self.judge(raw, 0x6881)
         elif applet and self.model.selected[channel] != applet:
-            self.judge(raw, 0x6D00)
+            # Where files are, GET RESULT's instruction is RESIZE FILE's, which wants data. ETSI TS 102 222 6.10.
+            resizes = raw[1] == 0xD4 and not self.model.selected[channel]
+            self.judge(raw, 0x6700 if resizes else 0x6D00)
         else:
             return True
         return False
