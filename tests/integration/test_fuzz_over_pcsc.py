@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,19 @@ class Slot:
         self.put()
 
     def put(self) -> None:
-        self._link = VpcdLink(self._card, port=self._port)
-        self._link.__enter__()
+        # While the driver has not noticed that the card before is gone, it takes no other: it is put in again then.
+        while self._link is None or not self._link.ready.wait(2.0):
+            self.pull()
+            self._link = VpcdLink(self._card, port=self._port)
+            self._link.__enter__()
 
     def out_and_in(self) -> None:
         """Pull the card, and put it in again once the reader has noticed."""
         self.pull()
         self._watched.wait(present=False)
+        # A power cycle that fails marks the slot empty as well, and a card that is back before pcscd looks for itself,
+        # which it does every 0.4 s, is never seen. No hand is that quick.
+        time.sleep(1.0)
         self.put()
 
     def pull(self) -> None:
