@@ -17,7 +17,12 @@ from bsim.fuzz.replay import Replayer
 SEED = 1
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# This one takes many commands to come to.
+FAR = frozenset({"segment"})
+CASES = [pytest.param(name, marks=pytest.mark.soak if name in FAR else ()) for name in FAULTS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_planted_fault_is_found(name: str, card_bugs: list[logging.LogRecord]) -> None:
     fault = FAULTS[name]
     with fault.plant(), cards.quick_backups():
@@ -41,6 +46,7 @@ def test_there_are_enough_of_them_for_most_checks() -> None:
     assert {fault.oracle for fault in FAULTS.values()} >= set(CHECKS) - {"differential", "stability"}
 
 
+@pytest.mark.soak
 def test_a_fault_is_told_once(card_bugs: list[logging.LogRecord]) -> None:
     caught = [hunt.hunt(FAULTS[name], SEED, after=3_000) for name in ("pin-order", "no-right", "length", "crash")]
     card_bugs.clear()

@@ -68,6 +68,8 @@ def test_an_application_of_ones_own(capsys):
 @pytest.fixture
 def few(monkeypatch):
     monkeypatch.setattr("bsim.cli.fuzz_doctor._APDUS", 500)
+    # libpcsclite takes its socket's name from the first who asks in a process: no test asks outside a pcscd of its own.
+    monkeypatch.setattr("bsim.lab.reader.readers", list)
 
 
 def test_the_doctor_finds_the_emulated_card_well(few, monkeypatch, reader, tmp_path, capsys):  # noqa: F811 - the fixture
