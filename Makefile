@@ -33,7 +33,7 @@ docs: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_native.py $(wildcard bsim/crypto/ecdsa/*.[ch])
 	tools/setup-system
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,web,ble]"
 	if tools/setup-system --has pcsc; then \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pcsc]"; fi
 	touch $@

@@ -9,18 +9,25 @@ signature = wallet.sign(60, 1, digest)
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
-
-from bsim.apdu import CommandApdu, ResponseApdu
-from bsim.ports import Card
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from bsim.apdu import CommandApdu, ResponseApdu
     from bsim.client import Wallet
     from bsim.handset import Handset
     from bsim.lab.emulated import EmulatedCard
+    from bsim.ports import Card
 
 __all__ = ["Card", "CommandApdu", "ResponseApdu", "Wallet", "new_card", "open_card"]
 __version__ = "0.1.0"
+# Imported by those who use them: `import bsim` costs next to nothing, and every pytest run does it.
+_HOMES: Final = {
+    "Card": "bsim.ports",
+    "CommandApdu": "bsim.apdu",
+    "ResponseApdu": "bsim.apdu",
+    "Wallet": "bsim.client",
+}
 
 
 def new_card(
@@ -53,7 +60,7 @@ def open_card(
     handset: "str | Handset | None" = None,
     bpin: str = "123456",
     passphrase: str | None = None,
-) -> Card:
+) -> "Card":
     """Open the card that a target names: `FILE.bsim`, `reader:NAME`, `replay:FILE` or `ram`.
 
     bsim.lab.targets.TargetError says what is wrong. `handset` is as in `new_card` and types `bpin`; None puts an
@@ -70,16 +77,15 @@ def open_card(
     return emulated(target, _phone(handset or "right", bpin), Keyring(passphrase=passphrase))
 
 
-def _phone(handset: "str | Handset", bpin: str) -> Callable[[Card], Card]:
+def _phone(handset: "str | Handset", bpin: str) -> "Callable[[Card], Card]":
     from bsim.handset import in_handset
 
     return partial(in_handset, handset=handset, bpin=bpin)
 
 
 def __getattr__(name: str) -> object:
-    # The client is imported by those who use it; `import bsim` stays quick.
-    if name == "Wallet":
-        from bsim.client import Wallet
-
-        return Wallet
+    if name in _HOMES:
+        found: object = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'bsim' has no attribute {name!r}")

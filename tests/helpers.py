@@ -71,13 +71,23 @@ def entries(raw: bytes) -> list[Command]:
     cla = iso_cla(raw[0]) if len(raw) >= 4 else None
     if cla is None:
         return []
-    plain = [command for command in COMMANDS.values() if command.ins == raw[1]]
-    return [c for c in plain if any(iso_cla(own).kind == cla.kind for own in c.cla)]  # type: ignore[union-attr]
+    return _of_kind(cla.kind, raw[1])
+
+
+def secured_entries(raw: bytes) -> list[Command]:
+    """The declarations of what a command APDU may carry in a secure channel. GlobalPlatform 2.3.1, 11.1.4."""
+    cla = iso_cla(raw[0]) if len(raw) >= 4 else None
+    return _of_kind((cla.kind[0], 0), raw[1]) if cla is not None and cla.kind[1] == 1 else []
+
+
+def _of_kind(kind: tuple[bool, int], ins: int) -> list[Command]:
+    plain = [command for command in COMMANDS.values() if command.ins == ins]
+    return [c for c in plain if any(iso_cla(own).kind == kind for own in c.cla)]  # type: ignore[union-attr]
 
 
 def declared(raw: bytes, sw: int) -> bool:
     """Whether some declaration allows this answer to this command."""
-    return any(SPEC.allows(command, sw) for command in [None, *entries(raw)])
+    return any(SPEC.allows(command, sw) for command in [None, *entries(raw), *secured_entries(raw)])
 
 
 class Judge:

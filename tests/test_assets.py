@@ -152,6 +152,20 @@ def test_filters() -> None:
     assert stream(card, "CHAIN", b"\x01\x04") == b""
 
 
+def test_a_filter_reads_no_block_that_has_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = holder()
+    tokens = fill(card, many(200))
+    rare = replace(tokens[1], slot=99)
+    fill(card, [rare])
+    read: list[bytes] = []
+    split = Shelf.split
+    monkeypatch.setattr(Shelf, "split", lambda shelf, block: read.append(block) or split(shelf, block))
+    assert stream(card, "SLOT", b"\x62") == b""
+    assert read == []
+    assert stream(card, "SLOT", b"\x63") != b""
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [("ALL", b"\x01"), ("CHAIN", b""), ("CHAIN", b"\x01"), ("CHAIN", bytes(34)), ("CONTRACT", b""), ("SLOT", b"")],
@@ -571,6 +585,8 @@ def test_a_name_has_one_address_and_an_address_one_name() -> None:
     put(card, "Alice", BOB, 0x6985)
     put(card, "Carol", ALICE, 0x6985)
     put(card, "Carol", ALICE.lower(), 0x6985)
+    for alike in ("ALICE", "alice", "\uff21lice"):
+        put(card, alike, BOB, 0x6985)
     put(card, "陈", CORE)
     put(card, "Chen", CORE.upper(), 0x6985)
     assert listed_contacts(card) == [("Alice", ALICE), ("陈", CORE)]
@@ -587,6 +603,17 @@ def test_a_name_has_one_address_and_an_address_one_name() -> None:
         (" ", ALICE),
         ("a\nb", ALICE),
         ("n" * 49, ALICE),
+        (" Alice", ALICE),
+        ("Alice ", ALICE),
+        ("Ann  Lee", ALICE),
+        ("Al\u3164ice", ALICE),
+        ("Alice\ufe0f", ALICE),
+        (BOB, ALICE),
+        (f"x{BOB[2:]}", ALICE),
+        ("Bob (0x3C44CdDd", ALICE),
+        ("Bob (\uff10\uff58", ALICE),
+        ("cfx:aanc7psgu815", ALICE),
+        ("Chain: 1", ALICE),
         ("A", ALICE.replace("A", "a")),
         ("A", ALICE[:-1]),
         ("A", CORE[:-1] + "a"),

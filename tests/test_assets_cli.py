@@ -14,6 +14,7 @@ from bsim.cli.demo_story import samples
 
 SAMPLE = str(samples() / "assets.json")
 ALICE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+BOB = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
 CORE = "cfx:acg158kvr8zanb1bs048ryb6rtrhr283ma70vz70tx"
 TERMS = ("--nonce", "7", "--gas", "120000", "--max-fee", "30gwei", "--max-priority-fee", "1gwei")
 APE = ("--contract", "0xBC4CA0EdA7647A8aB7C2061c2E118A18a936f13D", "--token", "7537")
@@ -176,6 +177,11 @@ def test_contacts(card, bsim):  # noqa: F811
         {"name": "Alice", "address": ALICE},
         {"name": "陈", "address": CORE},
     ]
+    long = "Somebody whose name is longer"
+    bsim("assets", "contacts", "add", long, BOB, "--on", card)
+    assert f"{long}  {BOB}" in bsim("assets", "contacts", "--on", card).out
+    assert "not text" in bsim("assets", "contacts", "add", "\udcff", BOB, "--on", card, code=2).err
+    bsim("assets", "contacts", "remove", long, "--on", card)
     assert bsim("assets", "contacts", "remove", "Alice", "--on", card).out.split() == ["陈", CORE]
     assert "the card knows 陈" in bsim("assets", "contacts", "remove", "Bob", "--on", card, code=2).err
     assert "no address of a chain known here" in bsim("assets", "contacts", "add", "B", "0x1", "--on", card, code=1).err
@@ -216,6 +222,8 @@ def test_what_policy_forbids(card, bsim):  # noqa: F811
         (("transfer", "1", "--to", ALICE, *TERMS[:-1], "1ether"), "a fee is a whole number"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "-1"), "no negative numbers"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "2"), "more than there is"),
+        (("transfer", "1", "--to", "0x1", *TERMS), "not 0x and an even number of hex digits"),
+        (("transfer", "1", "--to", ALICE, *TERMS, "--amount", "0"), "nothing would be transferred"),
         (("transfer", "1", "--to", ALICE, *TERMS, "--storage-limit", "2"), "Conflux Core Space only"),
         (("transfer", "2", "--to", ALICE, *TERMS), "ERC and CRC tokens only"),
         (("list", "--chain", "nowhere"), "FAMILY:ID"),

@@ -45,7 +45,10 @@ from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile, power_on
 from bsim.store import Cell, Layout, Memory, RamStore, StoreError
 
-MF_FCP = bytes.fromhex("620B 82027821 83023F00 8A0105")
+MF_FCP = bytes.fromhex(
+    "622C 82027821 83023F00 A509 800171 83040000C000 8A0105 8B032F0608 C60F 900160 830101 830181 950108 830111"
+)
+ISIM_AID = bytes.fromhex("A0000000871004FF86FFFF89FFFFFFFF")
 ENVELOPE = seal(ENTROPY, KEY2)
 RESTORE = b"\xb1\x08" + KEY2 + b"\xb2\x3d" + ENVELOPE
 
@@ -149,16 +152,21 @@ def test_select_what_is_not_there(aid: str) -> None:
 
 def test_select_next_last_and_previous() -> None:
     card = bare_card()
-    rid = b"\xa0\x00\x00"  # both applications begin so; the issuer domain is the first
+    rid = b"\xa0\x00\x00"  # all applications begin so; the issuer domain is the first
     wallet, issuer = b"\x84\x10" + WALLET_AID, b"\x84\x08" + ISSUER_AID
+    usim, isim = (b"\x84\x10" + bytes.fromhex(f"A00000008710{n}FF86FFFF89FFFFFFFF") for n in ("02", "04"))
     steps = [
         (0x0C, 0x9000, issuer),  # first
         (0x0E, 0x9000, wallet),  # next
-        (0x0E, 0x6A82, wallet),  # none after it
-        (0x0F, 0x9000, issuer),  # previous
+        (0x0E, 0x9000, usim),
+        (0x0E, 0x9000, isim),
+        (0x0E, 0x6A82, isim),  # none after it
+        (0x0F, 0x9000, usim),  # previous
+        (0x0F, 0x9000, wallet),
+        (0x0F, 0x9000, issuer),
         (0x0F, 0x6A82, issuer),
-        (0x0D, 0x9000, wallet),  # last
-        (0x0D, 0x9000, wallet),
+        (0x0D, 0x9000, isim),  # last
+        (0x0D, 0x9000, isim),
         (0x0C, 0x9000, issuer),
     ]
     for control, sw, name in steps:
@@ -166,7 +174,7 @@ def test_select_next_last_and_previous() -> None:
         assert name_of(card) == name
 
 
-@pytest.mark.parametrize(("control", "aid"), [(0x0E, ISSUER_AID), (0x0F, WALLET_AID)])
+@pytest.mark.parametrize(("control", "aid"), [(0x0E, ISSUER_AID), (0x0F, ISIM_AID)])
 def test_next_and_previous_begin_at_an_end_where_nothing_is_selected(control: int, aid: bytes) -> None:
     card = bare_card()
     select(card, b"\xa0\x00\x00", control=control)
@@ -189,7 +197,7 @@ def test_master_file() -> None:
     assert expect(card, "SELECT", method="FILE_ID", control=0x04, identifier=b"\x3f\x00") == MF_FCP
     assert expect(card, "SELECT", method="FILE_ID", control=0x00, identifier=b"") == b"\x6f\x00"
     assert name_of(card) == b""
-    expect(card, "SELECT", 0x6A82, method="FILE_ID", control=0x0C, identifier=b"\x2f\xe2")
+    expect(card, "SELECT", 0x6A82, method="FILE_ID", control=0x0C, identifier=b"\x6f\x07")
     assert exchange(card, "00CA000002") == (b"", 0x6D00), "no applet is selected"
 
 
@@ -379,6 +387,7 @@ class BrokenApplet:
         table = {
             "GET_VERSION": (COMMANDS["GET_VERSION"], compile_route(COMMANDS["GET_VERSION"], bug, ())),
         }
+        self.selectable = True
         self.routes = Routes(UICC_COMMANDS, table)
 
     def session(self, card: Platform, channel: int) -> Session:

@@ -119,7 +119,11 @@ def test_every_verb_has_help_with_examples(bsim, verb):
 def test_epilogues_fit_a_terminal(bsim, verb):
     from importlib import import_module
 
-    wide = [line for line in import_module(f"bsim.cli.{verb}").EXAMPLES.splitlines() if len(line) > COLUMNS]
+    wide = [
+        line
+        for line in import_module(f"bsim.cli.{verb.replace('-', '_')}").EXAMPLES.splitlines()
+        if len(line) > COLUMNS
+    ]
     assert wide == []
     usage = bsim("--help").out.partition("a TARGET is")[2]
     assert [line for line in usage.splitlines() if len(line) > COLUMNS] == []
@@ -748,6 +752,29 @@ def test_serve_refuses_what_cannot_be(bsim):
     for address in ("here", "here:port", "127.0.0.1:0", "127.0.0.1:70000"):
         assert "HOST:PORT" in bsim("serve", "--vpcd", address, code=2).err
     assert "FILE.bsim" in bsim("serve", "--on", "x", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--ble", "nonsense"], "no Bluetooth controller at nonsense"),
+        (["--ble", "virtual:x"], "virtual:HOST:PORT"),
+        (["--ble", "virtual:127.0.0.1:0", "--ble-name", "BSIM"], "begins with CT"),
+        (["--ble", "usb:0", "--vpcd", "127.0.0.1:1"], "for one card"),
+        (["--ble", "usb:0", "--cards", "2"], "for one card"),
+        (["--ble", "nonsense", "--http", "127.0.0.1:0"], "no Bluetooth controller at nonsense"),
+        (["--fault", "on SIGN lose-frame 1"], "bsim serve --ble"),
+        (["--fault", "on SIGN answer 6985 then disconnect"], "not on both"),
+    ],
+)
+def test_serve_over_bluetooth_refuses_what_cannot_be(bsim, words, reason):
+    assert reason in bsim("serve", *words, code=2).err
+
+
+def test_bluetooth_without_its_library_says_what_to_install(bsim, monkeypatch):
+    monkeypatch.delitem(sys.modules, "bsim.links.ble_link", raising=False)
+    monkeypatch.setitem(sys.modules, "bumble.device", None)
+    assert "pip install 'bsim[ble]'" in bsim("serve", "--ble", "usb:0", code=2).err
 
 
 def test_addresses_of_slots():

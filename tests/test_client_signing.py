@@ -1,5 +1,6 @@
 """The client's calls for cards of the extended profile: status, keys, payloads, attestation. Strict cards have none."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from test_confirm import DIGEST, UNSIGNED
 
 import bsim
 from bsim.apdu import CommandApdu
-from bsim.chains import evm
+from bsim.chains import evm, personal
 from bsim.client import Attestation, CardError
 from bsim.client.signing import named
 from bsim.crypto import verify
@@ -428,6 +429,47 @@ def test_a_transaction_of_a_file(keyed: str, tmp_path: Path, capsys: pytest.Capt
     assert "nonce" in command_line(capsys, "tx", str(file), "--on", keyed, code=2)[1]
 
 
+def test_what_is_for_another_account_is_not_signed_with_the_first(
+    keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bsim.cli.demo_story import samples
+
+    own, other = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8", "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+    fields = json.loads((samples() / "transfer.json").read_text())
+    file = tmp_path / "tx.json"
+    file.write_text(json.dumps({**fields, "from": other}))
+    err = command_line(capsys, "tx", str(file), "--on", keyed, code=2)[1]
+    assert f"{other} is no account of this card" in err
+    assert "--slot" in err
+    command_line(capsys, "tx", str(file), "--on", keyed, "--slot", "1")
+    file.write_text(json.dumps({**fields, "from": own.lower()}))
+    command_line(capsys, "tx", str(file), "--on", keyed)
+    file.write_text(LOGIN.replace(own, other))
+    assert f"{other} is no account" in command_line(capsys, "login", str(file), "--on", keyed, code=2)[1]
+
+
+def test_a_sign_in_of_core_space_finds_its_slot(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    core = json.loads(command_line(capsys, "accounts", "--on", keyed, "--json")[0])[1]["address"]
+    own = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    file = tmp_path / "message.txt"
+    file.write_text(LOGIN.replace("Ethereum", "Conflux").replace(own, core).replace("Chain ID: 1", "Chain ID: 1029"))
+    assert json.loads(command_line(capsys, "login", str(file), "--on", keyed, "--json")[0])["slot"] == 2
+
+
+def test_an_account_is_found_whatever_the_coin_its_key_was_made_for(
+    keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bsim.cli.demo_story import samples
+
+    for coin in ("61", "966"):
+        command_line(capsys, "derive", coin, "--on", keyed)
+    key = json.loads(command_line(capsys, "accounts", "--on", keyed, "--json")[0])[3]["public_key"]
+    file = tmp_path / "tx.json"
+    fields = json.loads((samples() / "transfer.json").read_text())
+    file.write_text(json.dumps({**fields, "from": evm.address(bytes.fromhex(key))}))
+    assert json.loads(command_line(capsys, "tx", str(file), "--on", keyed, "--json")[0])["slot"] == 4
+
+
 def test_core_transactions_find_their_slot(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "core.json"
     fields = {
@@ -462,6 +504,18 @@ def test_messages(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert "one message" in command_line(capsys, "message", *words, "--on", keyed, code=2)[1]
 
 
+def test_what_was_signed_does_not_steer_the_terminal(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = command_line(capsys, "message", "--hex", b"\x1b]0;a\x07\xe2\x80\xaeb".hex(), "--on", keyed)
+    assert "<1B>]0;a<7><202E>b" in out
+    assert all(one.isprintable() or one == "\n" for one in out)
+
+
+def test_a_message_that_is_not_text_is_refused_in_words(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        "not text" in command_line(capsys, "message", "\udcff", "--on", keyed, code=2)[1]
+    )  # as Python reads the byte FF
+
+
 def test_typed_data_of_a_file(keyed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "typed.json"
     file.write_text(json.dumps(TYPED))
@@ -493,6 +547,9 @@ def test_logging_in_and_being_remembered(keyed: str, tmp_path: Path, capsys: pyt
         ("--remember", "1", "--until", "soon"),
     ):
         command_line(capsys, "login", str(file), "--on", keyed, *words, code=2)
+    file.write_text(LOGIN.replace("12:00:00", "12:00:02") + "\n")  # as editors end a file
+    signed = json.loads(command_line(capsys, "login", str(file), "--on", keyed, "--json")[0])
+    assert signed["digest"] == personal.digest(personal.ETH_PREFIX, file.read_bytes()[:-1]).hex()
     file.write_text(LOGIN.replace("https://example.org", "https://example.com"))
     assert "URI" in command_line(capsys, "login", str(file), "--on", keyed, code=2)[1]
 
@@ -511,6 +568,9 @@ def test_status_address_and_attestation(keyed: str, capsys: pytest.CaptureFixtur
         "8 to 64 bytes" in command_line(capsys, "attest", "--slot", "1", "--challenge", "00", "--on", keyed, code=2)[1]
     )
     assert "6A88" in command_line(capsys, "attest", "--slot", "9", "--on", keyed, code=1)[1]
+    for verb in ("attest", "address"):
+        for slot in ("-1", "0", "128", "300"):
+            assert "--slot: 1 to 127" in command_line(capsys, verb, "--slot", slot, "--on", keyed, code=2)[1]
 
 
 def test_a_seed_is_imported_from_a_file(
@@ -521,8 +581,10 @@ def test_a_seed_is_imported_from_a_file(
     monkeypatch.setenv("BSIM_PASSPHRASE", "correct horse")
     path, words = str(tmp_path / "blank.bsim"), tmp_path / "words"
     assert main(["new", path, "--blank"]) == 0
+    assert "--file" in command_line(capsys, "import", "--on", path, code=2)[1]  # no terminal to ask on
+    monkeypatch.setattr("sys.stdin", io.StringIO(MNEMONIC + "\n"))
+    command_line(capsys, "import", "--file", "-", "--on", path)
     words.write_text(MNEMONIC + "\n")
-    command_line(capsys, "import", "--file", str(words), "--on", path)
     command_line(capsys, "derive", "ethereum", "--on", path)
     assert (
         command_line(capsys, "address", "--slot", "1", "--on", path)[0].strip()

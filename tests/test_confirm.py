@@ -265,11 +265,16 @@ def test_what_cannot_be_signed_is_not_asked_about(values, sw):
 # Pages.
 
 
+def unspaced(text: str) -> str:
+    """A text without breaks and spaces: pages add both where they cut a line."""
+    return text.replace("\n", "").replace(" ", "")
+
+
 @given(st.text(max_size=2000))
 def test_pages_hold_all_of_a_text_and_each_fits(text):
     told = page("Title", [("Text", text)])
     pages = list(paginate(told))
-    assert "".join(pages).replace("\n", "") == told.replace("\n", "")
+    assert unspaced("".join(pages)) == unspaced(told)
     for one in pages:
         assert len(encode_text(one)) <= MOST
         command = ProactiveCommand(CommandType.DISPLAY_TEXT, 0x81, one).encode()
@@ -283,6 +288,22 @@ def test_short_texts_stay_whole_and_lines_do_not_break():
     pages = list(paginate(lines))
     assert len(pages) > 1
     assert "\n".join(pages) == lines
+
+
+@given(st.text(max_size=1000), st.integers(0, 1000))
+def test_no_page_begins_with_a_line_that_a_text_made_up(text, at):
+    told = page("Title", [("Text", f"{text[:at]}Amount: 0 ETH{text[at:]}"), ("Amount", "5 ETH")])
+    lines = [line for one in paginate(told) for line in one.split("\n")]
+    assert [line for line in lines if not line.startswith("  ")] == ["Title", lines[1], "Amount: 5 ETH"]
+    assert lines[1].startswith("Text: ")
+
+
+def test_what_no_font_draws_is_written_as_its_number():
+    blank = "\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\ufe0f\uffa0\U000e0100"  # letters, marks and a symbol
+    spaces = "\u00a0\u2003\u3000"
+    told = page("Title", [("To", f"Ali{blank}ce{spaces}Bob Smith")])
+    numbers = "".join(f"<{ord(one):X}>" for one in blank)
+    assert told == f"Title\nTo: Ali{numbers}ce<A0><2003><3000>Bob Smith"
 
 
 def test_nothing_that_cannot_be_seen_hides_or_imitates():

@@ -47,7 +47,7 @@ def test_each_quirk_is_found(quirk):
 
 def test_a_quirk_is_found_on_either_side_and_told_once():
     found, _ = compared(held(), held("6B00 for P1 and P2"))
-    assert {one.command for one in found} == {"STATUS"}
+    assert {one.command for one in found} == {"STATUS", "GSM_STATUS", "GP_GET_STATUS"}
     assert {(one.first[:4], one.second[:4]) for one in found} == {("6A86", "6B00")}
     assert len(found) == len({one.sent for one in found})
 

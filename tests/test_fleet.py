@@ -23,6 +23,20 @@ from typing import Any, Final
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from helpers import (
+    CONFLUX,
+    DIGEST,
+    ETHEREUM,
+    ISSUER_AID,
+    SOLANA,
+    apdu,
+    derive,
+    expect,
+    public_key,
+    select,
+    send,
+    sign,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,20 +66,6 @@ from bsim.fleet.workers import Workers
 from bsim.handset import in_handset
 from bsim.ports import Card
 from bsim.profiles import encode_iccid, personalisation, ram_card
-from tests.helpers import (
-    CONFLUX,
-    DIGEST,
-    ETHEREUM,
-    ISSUER_AID,
-    SOLANA,
-    apdu,
-    derive,
-    expect,
-    public_key,
-    select,
-    send,
-    sign,
-)
 
 SEED: Final = "bsim test fleet"
 RIGHT: Final = partial(in_handset, handset="right")

@@ -505,9 +505,9 @@ def test_terminal_user_says_yes_or_no(monkeypatch: pytest.MonkeyPatch, typed: st
 
 def test_terminal_user_reads_texts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Terminal(monkeypatch)
-    other = OtherCard(ProactiveCommand(CommandType.DISPLAY_TEXT, 0, "hello").encode())
+    other = OtherCard(ProactiveCommand(CommandType.DISPLAY_TEXT, 0, "hello\x1b[2J").encode())
     Handset(TerminalUser()).insert(other).transmit(b"\x00\xca\x00\x00")
-    assert "[phone] hello" in capsys.readouterr().err
+    assert "[phone] hello<1B>[2J" in capsys.readouterr().err
     assert [response.result for response in other.responses] == [0]
 
 

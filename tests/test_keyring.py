@@ -168,7 +168,7 @@ def test_new_without_a_terminal_makes_a_key_file_and_says_so_in_a_line(run, tmp_
     assert code == 2
     assert "needs its key file" in err
     assert run("wallet", "accounts", "--on", path, "--key-file", moved)[0] == 0
-    assert run("card", "check", path, "--key-file", moved)[1] == f"{path}: whole, 12 records\n"
+    assert run("card", "check", path, "--key-file", moved)[1] == f"{path}: whole, 28 records\n"
 
 
 def test_a_card_that_is_not_made_leaves_no_key(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

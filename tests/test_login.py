@@ -56,6 +56,7 @@ def message(
     expires: int | None = None,
     before: int | None = None,
     word: str = "Ethereum",
+    resource: str | None = None,
 ) -> bytes:
     lines = [
         f"{domain} wants you to sign in with your {word} account:",
@@ -71,6 +72,7 @@ def message(
     ]
     lines += [f"Expiration Time: {written(expires)}"] if expires is not None else []
     lines += [f"Not Before: {written(before)}"] if before is not None else []
+    lines += ["Resources:", f"- {resource}"] if resource is not None else []
     return "\n".join(lines).encode()
 
 
@@ -168,11 +170,14 @@ def test_core_space_has_its_own() -> None:
         {"expires": ISSUED - 1},
         {"word": "Conflux"},
         {"domain": "a" * 300 + ".org"},
+        {"issued": -1},
+        {"issued": calendar.timegm((1900, 1, 1, 0, 0, 0))},
     ],
 )
 def test_a_message_that_misleads_is_refused(options: dict[str, object]) -> None:
     site = Site()
-    assert site.login(**options) == b"\x6a\x80"  # type: ignore[arg-type]
+    for uses in (0, 1):
+        assert site.login(uses, UNTIL, **options) == b"\x6a\x80"  # type: ignore[arg-type]
     assert result(site.card) == (b"", 0x6985)
     assert site.policies() == b""
 
@@ -241,6 +246,8 @@ def test_the_bpin_is_needed_all_the_same() -> None:
         {"issued": UNTIL},
         {"issued": UNTIL + DAY},
         {"issued": ISSUED + 5, "before": ISSUED + 6},
+        {"resource": "urn:recap:eyJhdHQiOnt9LCJwcmYiOltdfQ"},
+        {"resource": "URN:ReCap:eyJhdHQiOnt9LCJwcmYiOltdfQ"},
     ],
 )
 def test_nothing_else_is_allowed_by_that(options: dict[str, object]) -> None:
@@ -250,7 +257,15 @@ def test_nothing_else_is_allowed_by_that(options: dict[str, object]) -> None:
     assert site.unasked(issued=ISSUED + 5), "a no takes nothing away"
 
 
-@pytest.mark.parametrize("options", [{"domain": "EXAMPLE.org"}, {"issued": UNTIL - 1}, {"nonce": "abcdefgh12"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"domain": "EXAMPLE.org"},
+        {"issued": UNTIL - 1},
+        {"nonce": "abcdefgh12"},
+        {"resource": "https://example.org/mine"},
+    ],
+)
 def test_what_is_the_same_site(options: dict[str, object]) -> None:
     site = Site()
     site.allow(1)

@@ -66,12 +66,12 @@ def test_luhn_itself() -> None:
 
 
 def test_profiles() -> None:
-    assert set(PROFILES) == {"strict", "extended"}
+    assert set(PROFILES) == {"strict", "extended", "guarded"}
     for name in PROFILES:
         card = ram_card(personalisation(profile=name, mnemonic=MNEMONIC))
         select(card, WALLET_AID)
         assert card.transmit(apdu("GET_VERSION")) == b"\x00\x51\x90\x00"
-    with pytest.raises(ValueError, match="no profile 'real'; there is strict, extended"):
+    with pytest.raises(ValueError, match="no profile 'real'; there is strict, extended, guarded"):
         profile_named("real")
 
 

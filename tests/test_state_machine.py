@@ -26,6 +26,7 @@ from helpers import (
     cmac,
     ed25519_key,
     exchange,
+    iso_cla,
     record,
     seal,
     signature,
@@ -216,7 +217,9 @@ class CardMachine(RuleBasedStateMachine):
         if channel not in self.model.selected:
             self.judge(raw, 0x6881)
         elif applet and self.model.selected[channel] != applet:
-            self.judge(raw, 0x6D00)
+            # Where files are, GET RESULT's instruction is RESIZE FILE's, which wants data. ETSI TS 102 222 6.10.
+            resizes = iso_cla(raw[0]).kind == (True, 0) and raw[1] == 0xD4 and not self.model.selected[channel]
+            self.judge(raw, 0x6700 if resizes else 0x6D00)
         else:
             return True
         return False
@@ -617,6 +620,7 @@ class CardMachine(RuleBasedStateMachine):
         self.type_bpin(channel, 0)
         self.derive(channel, KINDS[0])
         self.sign_transaction(channel, slot, True)
+        self.sign_transaction(channel, slot, True)  # an app that does not wait
         for typed in ("right", answer):
             self.result(channel)
             self.fetch(0, False)

@@ -222,8 +222,20 @@ def test_unknown_calls_and_contracts() -> None:
     assert "NOT UNDERSTOOD" in summary.title
     assert "0xdeadbeef, 36 bytes" in shown(summary)
     assert "3 bytes" in shown(told(b"abc"))
-    made = evm.Transaction.from_json({**MINIMAL, "data": "0x6000"}).summary()
+    made = evm.Transaction.from_json({**MINIMAL, "data": f"0x{bytes(range(40)).hex()}"}).summary()
     assert (made.title, made.hidden) == ("Create a contract", ("data",))
+    assert ("Code", "not understood, 40 bytes") in made.lines  # its first bytes are no selector
+    assert "Call" not in {line.label for line in made.lines}
+
+
+def test_code_that_is_put_into_an_account_is_in_the_title() -> None:
+    """A transfer of nothing may carry it: what stands first says so, and so does what comes before fees and nonces."""
+    entry = {"chainId": 0, "address": evm.checksum(TO), "nonce": 0, "yParity": 0, "r": 1, "s": 1}
+    summary = told(b"", authorizationList=[entry])
+    assert summary.title == "Send 0 ETH, and put code into accounts (1)"
+    labels = [line.label for line in summary.lines]
+    assert labels.index("Puts code into an account") < labels.index("Fee at most")
+    assert "put code into accounts (2)" in told(b"abcd", authorizationList=[entry, entry]).title
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,9 +5,10 @@ from enum import IntEnum
 from functools import partial
 from typing import Final
 
+from bsim import tlv
 from bsim.applets import pages
 from bsim.applets.assets_state import encode_contact, parse_contact
-from bsim.applets.registry import Matches
+from bsim.applets.registry import Meant
 from bsim.applets.session import Response
 from bsim.applets.transfer import Attempt, begin
 from bsim.applets.wallet import Part, seeded, wallet
@@ -35,11 +36,11 @@ class Action(IntEnum):
     REMOVE = 2
 
 
-# How what is wanted is held against an identity, and how long it is.
-_FILTERS: Final[dict[Filter, tuple[Callable[[bytes, bytes], bool], range]]] = {
-    Filter.CHAIN: (asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
-    Filter.CONTRACT: (asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
-    Filter.SLOT: (asset_stream.of_slot, range(1, 2)),
+# The tag of the field that is meant, how what is wanted is held against an identity, and how long it is.
+_FILTERS: Final[dict[Filter, tuple[int, Callable[[bytes, bytes], bool], range]]] = {
+    Filter.CHAIN: (0x82, asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
+    Filter.CONTRACT: (0x83, asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
+    Filter.SLOT: (0x81, asset_stream.of_slot, range(1, 2)),
 }
 
 
@@ -65,7 +66,7 @@ def remove_asset(ctx: WalletSession, number: int) -> bytes:
 def list_assets(ctx: WalletSession, filter: Filter, part: Part, wanted: bytes) -> bytes | Response:
     """One TLV stream, made while it is read: a page costs the same on a full card."""
     if part is Part.FIRST:
-        return pages.first(ctx.paged, "LIST_ASSETS", ctx.registry.stream(_matches(filter, wanted)))
+        return pages.first(ctx.paged, "LIST_ASSETS", ctx.registry.stream(_meant(filter, wanted)))
     if wanted:
         raise SwError(SW.WRONG_DATA, "the filter is given once, with the first segment")
     return pages.following(ctx.paged, "LIST_ASSETS")
@@ -85,7 +86,7 @@ def get_asset(ctx: WalletSession, page: int, number: int) -> bytes | Response:
 @wallet.handles("COUNT_ASSETS")
 def count_assets(ctx: WalletSession, filter: Filter, wanted: bytes) -> bytes:
     """As many as LIST ASSETS would list."""
-    return ctx.registry.count(_matches(filter, wanted)).to_bytes(4, "big")
+    return ctx.registry.count(_meant(filter, wanted)).to_bytes(4, "big")
 
 
 @wallet.handles("TRANSFER_ASSET")
@@ -137,16 +138,16 @@ def _contact(contact: bytes) -> tuple[str, str]:
         raise SwError(SW.WRONG_DATA, "a contact is a name and an address") from fault
 
 
-def _matches(filter: Filter, wanted: bytes) -> Matches | None:
-    """What is held against an asset's identity; None where every asset is meant. SwError 6A80 for no such filter."""
+def _meant(filter: Filter, wanted: bytes) -> Meant | None:
+    """Which assets are meant; None where every asset is. SwError 6A80 for no such filter."""
     if filter is Filter.ALL:
         if wanted:
             raise SwError(SW.WRONG_DATA, "all assets are meant, and something is wanted")
         return None
-    holds, lengths = _FILTERS[filter]
+    tag, holds, lengths = _FILTERS[filter]
     if len(wanted) not in lengths:
         raise SwError(SW.WRONG_DATA, "what is wanted has another length")
-    return partial(holds, wanted)
+    return Meant(partial(holds, wanted), tlv.encode(tag, wanted))
 
 
 COMMANDS: Final = wallet.compile("collectibles")

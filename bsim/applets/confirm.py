@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 # tag and length of the text string (3). ETSI TS 102 223 6.6.1, annex C.
 MOST: Final = 240
 _YES: Final = "\1"
-_INDENT: Final = "\n  "
+_INDENT: Final = "  "
+# What is drawn as nothing or as a blank, though it is a letter, a mark or a symbol: of Unicode's
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt) what `category` does not tell, and the empty braille pattern.
+_BLANK: Final = frozenset(
+    map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0))
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 def confirm(session: "WalletSession", pages: Sequence[str], then: Callable[[bool], None]) -> None:
@@ -62,20 +67,29 @@ def confirm(session: "WalletSession", pages: Sequence[str], then: Callable[[bool
 
 def page(title: str, lines: Iterable[tuple[str, str]]) -> str:
     """Write a title and labelled lines; what goes on for several lines is indented, so that none looks like a label."""
-    rows = [_visible(title)]
-    rows += [f"{_visible(label)}: {_visible(text)}" for label, text in lines]
-    return "\n".join(rows)
+    rows = [title, *(f"{label}: {text}" for label, text in lines)]
+    return "\n".join(visible(row).replace("\n", f"\n{_INDENT}") for row in rows)
+
+
+def visible(text: str) -> str:
+    """Write what cannot be seen as its number: a text must not hide, reorder or imitate what stands beside it."""
+    return "".join(one if one == "\n" or not _hidden(one) else f"<{ord(one):X}>" for one in text)
 
 
 def paginate(text: str) -> Iterator[str]:
     """Cut a text into pages that fit a proactive command, at the end of a line where there is one."""
     while not _fits(text):
         most = _longest(text)
-        # A page ends before a line that would not be whole; a line longer than a page is cut where it falls.
+        # A page ends before a line that would not be whole.
         end = text.rfind("\n", 0, most + 1)
-        end = end if end > 0 else most
-        yield text[:end]
-        text = text[end:].removeprefix("\n")
+        if end > 0:
+            yield text[:end]
+            text = text[end + 1 :]
+        else:
+            # A line longer than a page is cut where it falls. It goes on indented: who chooses its length must not
+            # choose what looks like a label at the top of the next page.
+            yield text[:most]
+            text = _INDENT + text[most:]
     yield text
 
 
@@ -92,15 +106,10 @@ def _fits(text: str) -> bool:
     return len(text) <= MOST and len(encode_text(text)) <= MOST
 
 
-def _visible(text: str) -> str:
-    """Write what cannot be seen as its number: a text must not hide, reorder or imitate what stands beside it."""
-    shown = "".join(one if one == "\n" or not _hidden(one) else f"<{ord(one):X}>" for one in text)
-    return shown.replace("\n", _INDENT)
-
-
 def _hidden(character: str) -> bool:
-    # Unicode 4.5: controls, format characters such as those of direction, surrogates, unassigned; line separators.
-    return category(character)[0] == "C" or category(character) in {"Zl", "Zp"}
+    # Unicode 4.5: controls, format characters such as those of direction, surrogates, unassigned; separators but the
+    # space itself, whose width is the font's.
+    return category(character)[0] == "C" or character in _BLANK or (category(character)[0] == "Z" and character != " ")
 
 
 def _command(text: str, *, last: bool) -> ProactiveCommand:

@@ -1,15 +1,24 @@
-"""The contact list: addresses in their chains' text form by name, so that summaries show friends by name."""
+"""The contact list: addresses in their chains' text form by name, so that summaries show friends by name.
 
+A name stands before an address in what the user decides by: it must not pass for one, nor for another friend's name.
+"""
+
+import re
 from dataclasses import replace
 from typing import Final
+from unicodedata import normalize
 
 from bsim.applets.assets_state import MAX_CONTACTS, AssetsState
+from bsim.applets.confirm import visible
 from bsim.chains import addresses
 from bsim.store import Cell
 from bsim.sw import SW, SwError
 
 MAX_NAME: Final = 48
 MAX_ADDRESS: Final = 96
+
+# What addresses and labels are told by: 0x, a colon (also of cfx:), or as many hex digits as no word has.
+_IMITATION: Final = re.compile("0x|:|[0-9a-f]{16}")
 
 
 class Contacts:
@@ -28,15 +37,17 @@ class Contacts:
     def put(self, name: str, address: str) -> None:
         """Take in a contact; the same again changes nothing.
 
-        SwError 6A80 for what is no name or address, 6985 if either is taken, 6A84 if there is no room.
+        SwError 6A80 for what is no name or address, or a name like an address; 6985 if either is taken; 6A84 if there
+        is no room.
         """
         account = _account(address)
-        if not name.isprintable() or not name.strip() or not 0 < len(name.encode()) <= MAX_NAME:
+        if not _is_name(name):
             raise SwError(SW.WRONG_DATA, "no name to be shown")
         for known, where in self.all:
-            if (known == name) != (_account(where) == account):
+            same = _account(where) == account
+            if (_folded(known) == _folded(name)) != same or (same and known != name):
                 raise SwError(SW.CONDITIONS_NOT_SATISFIED, "the name or the address is taken")
-            if known == name:
+            if same:
                 return
         if len(self.all) >= MAX_CONTACTS:
             raise SwError(SW.NOT_ENOUGH_MEMORY, "the card holds no more contacts")
@@ -59,6 +70,17 @@ class Contacts:
 
     def _replace(self, contacts: tuple[tuple[str, str], ...]) -> None:
         self._cell.put(replace(self._cell.value, contacts=contacts))
+
+
+def _is_name(name: str) -> bool:
+    """Whether all of a name is drawn, with one space between words, and none of it looks like an address."""
+    shown = bool(name) and visible(name) == name and name == " ".join(name.split())
+    return shown and len(name.encode()) <= MAX_NAME and not _IMITATION.search(_folded(name))
+
+
+def _folded(name: str) -> str:
+    """A name without what eyes do not tell apart: width, ligatures and case. UAX #15, Unicode 3.13."""
+    return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
 def _account(address: str) -> addresses.Account:

@@ -15,6 +15,7 @@ from bsim.applets.wallet_state import Slot
 from bsim.chains import conflux, evm, timestamp
 from bsim.chains.family import Signable
 from bsim.chains.sign_in import CONFLUX, ETHEREUM, Kind, SignIn
+from bsim.crypto.algorithm import Algorithm
 from bsim.spec import spec
 from bsim.sw import SW, SwError
 
@@ -62,7 +63,8 @@ def check(slot: Slot, message: Signable) -> SignIn:
     if not isinstance(message, SignIn):
         raise SwError(SW.WRONG_DATA, "the message is no sign-in")
     own, asked = _ACCOUNTS[message.kind]
-    if own(slot.public_key) != asked(message.address):
+    # Only these keys have such an account: what makes an address of a point takes no other.
+    if slot.algorithm is not Algorithm.SECP256K1 or own(slot.public_key) != asked(message.address):
         raise SwError(SW.WRONG_DATA, "the message is for another account")
     return message
 
@@ -76,9 +78,9 @@ def _site(number: int, message: SignIn) -> Site:
 
 
 def _covers(policy: Policy, message: SignIn) -> bool:
-    """Whether a message may be signed without asking: newer than the last, of before the end, and valid when issued."""
+    """Whether a message may be signed unasked: a mere login, newer than the last, before the end, valid when issued."""
     begun = message.not_before is None or message.not_before <= message.issued_at
-    return begun and policy.uses > 0 and policy.last < message.issued_at < policy.until
+    return not message.delegates and begun and policy.uses > 0 and policy.last < message.issued_at < policy.until
 
 
 def _remember(session: "WalletSession", site: Site, message: SignIn, uses: int, until: int) -> Callable[[], None]:

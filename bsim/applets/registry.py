@@ -1,7 +1,7 @@
 """The assets of one card: what is there, by number, by what it is, and as one stream that is read piece by piece."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim.applets.assets_state import AssetsState
 from bsim.chains import asset_stream
@@ -11,8 +11,12 @@ from bsim.sw import SW, SwError
 
 MAX_ASSETS: Final = 16384
 
-Matches = Callable[[bytes], bool]
-"""Whether an asset is meant, by its identity."""
+
+class Meant(NamedTuple):
+    """Which assets are meant: `holds` judges an identity, and `marker` are bytes that each of those assets has."""
+
+    holds: Callable[[bytes], bool]
+    marker: bytes
 
 
 class Registry:
@@ -69,24 +73,25 @@ class Registry:
         """Take out everything. Numbers go on from where they are."""
         self._shelf.clear()
 
-    def count(self, matches: Matches | None) -> int:
+    def count(self, meant: Meant | None) -> int:
         """Answer how many assets there are, or how many are meant."""
         known = self._identities()
-        return len(known) if matches is None else sum(map(matches, known))
+        return len(known) if meant is None else sum(map(meant.holds, known))
 
-    def stream(self, matches: Matches | None) -> Iterator[bytes]:
+    def stream(self, meant: Meant | None) -> Iterator[bytes]:
         """Answer the encoded assets, all or those meant, in the order of their numbers and some at a time.
 
-        An asset is read when its turn comes: what is added meanwhile comes last, what is removed comes no more.
+        An asset is read when its turn comes: what is added meanwhile comes last, what is removed comes no more. A block
+        that has nothing of what is meant is not taken apart, so that few among many cost little.
         """
         at = self._shelf.after(-1)
         while at is not None:
             block, whole = at
-            yield whole if matches is None else b"".join(self._meant(whole, matches))
+            if meant is None:
+                yield whole
+            elif meant.marker in whole:
+                yield b"".join(one for one in self._shelf.split(whole).values() if meant.holds(_identity(one)))
             at = self._shelf.after(block)
-
-    def _meant(self, block: bytes, matches: Matches) -> Iterator[bytes]:
-        return (encoded for encoded in self._shelf.split(block).values() if matches(_identity(encoded)))
 
     def _identities(self) -> dict[bytes, int]:
         """Every asset's number by its identity: read once after power-on, and after a change that was taken back."""

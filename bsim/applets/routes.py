@@ -26,6 +26,7 @@ Handler = Callable[..., bytes | Response]
 Split = Callable[[bytes, int, int], tuple[Any, ...] | None]
 """Cuts the data of a command, from start to end, into its fields; None where a value is none of the legal ones."""
 
+_MOST_KEPT: Final = 1024  # headers of a command; P1 and P2 of READ BINARY would fill memory with all offsets there are
 _INTEGERS: Final = {Kind.U8: "B", Kind.U16: "H", Kind.U32: "I"}
 _WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
 _WRONG_DATA: Final = SW.WRONG_DATA.encoded
@@ -50,28 +51,40 @@ class Routes(dict[bytes, Route]):
 
     def __init__(self, *tables: Mapping[str, tuple[Command, Route]]) -> None:
         super().__init__()
-        self._instructions: dict[tuple[int, int], tuple[Command, Route]] = {}
+        self._instructions: dict[tuple[int, int], list[tuple[Command, Route]]] = {}
         for command, route in (pair for table in tables for pair in table.values()):
             for cla in command.cla:
-                self._instructions[cla, command.ins] = command, route
+                self._instructions.setdefault((cla, command.ins), []).append((command, route))
         self._classes = {cla for cla, _ in self._instructions}
 
     def __missing__(self, header: bytes) -> Route:
         cla = CLAS[header[0]]
         if cla.base not in self._classes:
             return self._refuse_class(cla)
-        found = self._instructions.get((cla.base, header[1]))
-        if found is None:
+        # Commands may share an instruction and differ in P1 and P2, as those of GET DATA and of STATUS do.
+        sharing = self._instructions.get((cla.base, header[1]))
+        if sharing is None:
             return _NO_INSTRUCTION
-        command, route = found
+        command, route = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
         if cla.chaining and not command.chaining:
             return _NO_CHAINING
-        if header[2] not in command.p1.legal or header[3] not in command.p2.legal:
+        if not command.takes(header):
             return _WRONG_P1_P2
         if cla.chaining:
             return _Chain(self, header, route).append
-        self[header] = route
+        if len(command.p1.legal) * len(command.p2.legal) <= _MOST_KEPT:
+            self[header] = route
         return route
+
+    def commands(self) -> "list[Command]":
+        """Answer the commands that are answered, the card's own first."""
+        found = [command for sharing in self._instructions.values() for command, _ in sharing]
+        return list({command.name: command for command in found}.values())
+
+    def declares(self, header: bytes) -> bool:
+        """Whether the header (4 bytes) is that of a command there is."""
+        sharing = self._instructions.get((CLAS[header[0]].base, header[1]), ())
+        return any(command.takes(header) for command, _ in sharing)
 
     def _refuse_class(self, cla: Cla) -> Route:
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:

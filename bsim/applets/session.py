@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from bsim import tlv
 from bsim.applets.toolkit import Toolkit
 from bsim.ports import Rng
 from bsim.sw import SW
 
 if TYPE_CHECKING:
-    from bsim.applets.routes import Route
+    from bsim.applets.routes import Route, Routes
+
+# ETSI TS 102 221 11.1.1.3: what is in FCP and FCI templates.
+_DF_NAME = 0x84
+_FILE_DESCRIPTOR = tlv.encode(0x82, b"\x78\x21")  # a DF, shareable
+_ACTIVATED = tlv.encode(0x8A, b"\x05")
 
 
 class Platform(Protocol):
@@ -32,8 +38,12 @@ class Platform(Protocol):
         """Select an application on the session's channel; SwError 6A82 if there is none."""
         ...
 
-    def select_master_file(self, session: "Session") -> "Session":
-        """Select no application on the session's channel."""
+    def files(self, channel: int) -> "Session":
+        """Answer a session of the file system for a channel, at the master file and without an application."""
+        ...
+
+    def make_current(self, session: "Session") -> "Session":
+        """Select what a session is of, on its channel."""
         ...
 
     def open_channel(self, session: "Session", number: int) -> int:
@@ -42,6 +52,10 @@ class Platform(Protocol):
 
     def close_channel(self, number: int) -> None:
         """Close a logical channel; SwError 6881 if it is not open, 6A86 for the basic channel."""
+        ...
+
+    def put_out(self) -> None:
+        """End every session of an applet that cannot be selected any more; its channel has the master file again."""
         ...
 
 
@@ -55,11 +69,19 @@ class Session:
         self.card = card
         self.channel = channel
         self.open = True
-        self.routes = applet.routes
+        self.routes: Mapping[bytes, Route] = applet.routes
 
     def selected(self) -> None:
         """The applet is selected on this channel, for the first time or again: a broken-off chain is forgotten."""
         self.routes = self.applet.routes
+
+    def name(self) -> bytes:
+        """The DF name data object; nothing where what is selected has no name."""
+        return tlv.encode(_DF_NAME, self.applet.aids[0]) if self.applet.aids else b""
+
+    def parameters(self) -> bytes:
+        """The file control parameters of what is selected. ETSI TS 102 221 11.1.1.3.1."""
+        return _FILE_DESCRIPTOR + self.name() + _ACTIVATED
 
     def close(self) -> None:
         """The channel closes: nothing may be granted to this session any more."""
@@ -75,7 +97,12 @@ class Applet(Protocol):
         ...
 
     @property
-    def routes(self) -> "Mapping[bytes, Route]":
+    def selectable(self) -> bool:
+        """Whether SELECT finds it."""
+        ...
+
+    @property
+    def routes(self) -> "Routes":
         """Header (4 bytes) to what serves it."""
         ...
 

@@ -58,6 +58,13 @@ def get_status(ctx: WalletSession) -> bytes:
     return bytes(head) + state.version + VERSION + bytes((ctx.verified, _dialogue(ctx))) + _capabilities(ctx)
 
 
+@wallet.right("import_channel")
+def import_channel(ctx: WalletSession) -> SW | None:
+    """Whoever hands a card a seed has the issuer's keys, where the profile demands it."""
+    refused = ctx.rules.secure_import and ctx.secure is None
+    return SW.SECURITY_STATUS_NOT_SATISFIED if refused else None
+
+
 @wallet.handles("IMPORT_SEED")
 def import_seed(ctx: WalletSession, form: Form, secret: bytes) -> bytes:
     """A card has one seed, and here it is one that somebody knows."""

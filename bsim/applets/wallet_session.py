@@ -7,11 +7,13 @@ from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
+from bsim.applets.issuer import IssuerState
 from bsim.applets.keys import Keys
 from bsim.applets.pages import Pages
 from bsim.applets.registry import Registry
 from bsim.applets.routes import Routes
-from bsim.applets.session import Platform, Session
+from bsim.applets.secure import SecureSession
+from bsim.applets.session import Platform
 from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
@@ -29,6 +31,7 @@ class WalletRules:
     opening_required: bool = False
     verified_for_one_signature: bool = False
     ask_each_time: bool = False
+    secure_import: bool = False
 
     @property
     def algorithms(self) -> frozenset[Algorithm]:
@@ -47,7 +50,19 @@ class WalletRoutes:
 class WalletApplet:
     """The wallet applet as it is installed on one card."""
 
-    __slots__ = ("_in_use", "_terminated", "aids", "cell", "contacts", "device", "keys", "registry", "rules", "signing")
+    __slots__ = (
+        "_in_use",
+        "_terminated",
+        "aids",
+        "cell",
+        "contacts",
+        "device",
+        "domain",
+        "keys",
+        "registry",
+        "rules",
+        "signing",
+    )
 
     def __init__(
         self,
@@ -57,12 +72,14 @@ class WalletApplet:
         keys: Keys,
         rules: WalletRules,
         *,
+        domain: Cell[IssuerState],
         registry: Registry,
         contacts: Contacts,
         signing: Cell[SigningState],
         device: Device,
     ) -> None:
         self.aids: Final = aids
+        self.domain: Final = domain
         self._in_use: Final = routes.in_use
         self._terminated: Final = routes.terminated
         self.cell: Final = cell
@@ -72,6 +89,11 @@ class WalletApplet:
         self.contacts: Final = contacts
         self.signing: Final = signing
         self.device: Final = device
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the issuer domain has it installed, and neither it nor the card is locked."""
+        return self.domain.value.selectable(self.aids[0])
 
     @property
     def routes(self) -> Routes:
@@ -87,7 +109,7 @@ class WalletApplet:
         self.keys.wipe()
 
 
-class WalletSession(Session):
+class WalletSession(SecureSession):
     """What the wallet applet remembers on one channel."""
 
     __slots__ = (
@@ -97,6 +119,7 @@ class WalletSession(Session):
         "contacts",
         "device",
         "dialogue",
+        "domain",
         "issuer",
         "keys",
         "paged",
@@ -116,6 +139,7 @@ class WalletSession(Session):
         self.contacts = applet.contacts
         self.signing = applet.signing
         self.device = applet.device
+        self.domain = applet.domain
         self.verified = False
         self.dialogue: Dialogue | None = None
         self.paged: dict[str, Pages] = {}

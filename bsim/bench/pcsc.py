@@ -12,8 +12,9 @@ from time import perf_counter_ns
 from typing import Final
 
 from bsim.bench.cards import GET_VERSION_T0, SELECT
+from bsim.bench.export import export
 from bsim.bench.pcsc_cards import ANSWER, CARDS
-from bsim.bench.runner import BenchError, Plan, Result, interleave
+from bsim.bench.runner import BenchError, Plan, Result, Row, interleave
 from bsim.lab.reader import ReaderCard
 from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
 
@@ -66,6 +67,23 @@ class Client:
         self._check(scard.SCardDisconnect(card, scard.SCARD_UNPOWER_CARD))
         return statistics.median(times)
 
+    def replay(self, commands: list[bytes]) -> float:
+        """The time of all the commands one after the other in milliseconds."""
+        scard = self._scard
+        status, card, _ = scard.SCardConnect(
+            self._context, self._reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0
+        )
+        self._check(status)
+        lists, transmit, t0 = [list(command) for command in commands], scard.SCardTransmit, scard.SCARD_PCI_T0
+        begin = perf_counter_ns()
+        for command in lists:
+            status, answer = transmit(card, t0, command)
+            if answer[-2] not in {0x61, 0x90}:
+                raise BenchError(f"{bytes(command).hex()} was answered with {bytes(answer).hex()}")
+        took = (perf_counter_ns() - begin) / 1e6
+        self._check(scard.SCardDisconnect(card, scard.SCARD_UNPOWER_CARD))
+        return took
+
     def _check(self, status: int) -> None:
         if status != self._scard.SCARD_S_SUCCESS:
             raise BenchError(self._scard.SCardGetErrorMessage(status))
@@ -98,6 +116,7 @@ def inserted(card: str, port: int, client: Client) -> Iterator[None]:
 def bench(plan: Plan, exchanges: int = EXCHANGES) -> Result:
     """GET VERSION through pcscd. BenchError where there is no pcscd, vpcd or pyscard."""
     result = Result("pcsc", "one command through pcscd and vpcd", "echo", plan.rounds)
+    commands = export()[: exchanges * 5]
     counts = dict.fromkeys(CARDS, exchanges) | {"naive": min(exchanges, NAIVE_EXCHANGES)}
     try:
         with PrivatePcscd() as pcscd:
@@ -114,10 +133,13 @@ def bench(plan: Plan, exchanges: int = EXCHANGES) -> Result:
             # A slice is a card put in, used and taken out, and has its median already.
             turns = {card: (lambda card=card: measure(card)) for card in (*CARDS, BRIDGE)}
             samples = interleave(turns, replace(plan, slices=1))
+            with inserted("ours", pcscd.ports[0], client):
+                exports = [client.replay(commands) for _ in range(plan.rounds)]
             client.close()
     except (PcscUnavailable, ImportError) as fault:
         raise BenchError(str(fault)) from fault
     result.add(samples)
+    result.rows.append(Row(f"{len(commands):,} TPDUs of full exports", statistics.median(exports), "ms"))
     result.at_most(samples, "ours", "echo", 1.3)
     result.at_most(samples, BRIDGE, "ours", 1.1)
     result.at_least(samples, "naive", "ours", 100)

@@ -13,6 +13,7 @@ import bsim
 from bsim.bench.cards import DERIVE, MNEMONIC, SELECT, chosen, must, powered, sign_commands, stored
 from bsim.bench.runner import Contestant, Fresh, Loop, Plan, Result, Row, interleave
 from bsim.card import Uicc
+from bsim.lab.testbed import BenchCard, Wanted
 from bsim.profiles import power_on
 from bsim.store import RamStore, SqliteStore
 
@@ -35,6 +36,7 @@ def bench(plan: Plan) -> Result:
             ),
             "new_card(mnemonic)": Loop(plan, lambda text: bsim.new_card(mnemonic=text), (MNEMONIC,)),
             "new_card(blank)": Loop(plan, lambda blank: bsim.new_card(blank=blank), (True,)),
+            "bsim_card, pytest": Loop(plan, lambda wanted: BenchCard(wanted).close(), (Wanted(),)),
             "power_on, memory": Loop(plan, lambda _: power_on(RamStore(records)), (0,)),
             "power_on, file": Loop(plan, lambda _: power_on(SqliteStore(path)).close(), (0,)),
             "DERIVE KEY, memory": Fresh(plan, lambda: _selected(RamStore(records)), lambda card: must(card, DERIVE)),

@@ -4,29 +4,35 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import collectibles, issuer, signing, wallet
+from bsim.applets import (
+    collectibles,
+    file_admin,
+    files,
+    globalplatform,
+    gsm,
+    issuer,
+    network,
+    pin_commands,
+    signing,
+    templates,
+    wallet,
+    wallet_channel,
+)
 from bsim.applets.base import Binding
+from bsim.applets.file_session import FileSession, Method
+from bsim.applets.proactive import chosen_item
 from bsim.applets.routes import Routes
-from bsim.applets.session import Applet, Platform, Session
+from bsim.applets.session import Platform, Response, Session
+from bsim.applets.usim import usim
 from bsim.applets.wallet_session import WalletRoutes
+from bsim.spec.files import MF
 from bsim.sw import SW, SwError, exact_length
 
-_MF: Final = b"\x3f\x00"
-# ETSI TS 102 221 11.1.1.3: FCI and FCP templates and what is in them.
+# ETSI TS 102 221 11.1.1.3: FCI and FCP templates.
 _FCI: Final = 0x6F
 _FCP: Final = 0x62
-_DF_NAME: Final = 0x84
-_FILE_DESCRIPTOR: Final = tlv.encode(0x82, b"\x78\x21")  # a DF, shareable
-_ACTIVATED: Final = tlv.encode(0x8A, b"\x05")
 
 uicc: Final = Binding[Session]("uicc")
-
-
-class Method(IntEnum):
-    """How SELECT names what it wants."""
-
-    FILE_ID = 0
-    DF_NAME = 4
 
 
 class Operation(IntEnum):
@@ -53,18 +59,37 @@ class Form(IntEnum):
 
 
 @uicc.handles("SELECT")
-def select(ctx: Session, method: Method, control: int, identifier: bytes) -> bytes:
-    """An application by name, or the master file. ETSI TS 102 221 11.1.1."""
+def select(ctx: Session, method: Method, control: int, identifier: bytes) -> bytes | Response:
+    """An application by name, or a file. ETSI TS 102 221 11.1.1."""
     if method is Method.DF_NAME:
         selected = ctx.card.select(ctx, identifier, control & 3)
-    elif identifier in {b"", _MF}:
-        selected = ctx.card.select_master_file(ctx)
     else:
-        raise SwError(SW.FILE_NOT_FOUND, "no such file")
+        selected = _select_file(ctx, method, identifier)
     # ISO/IEC 7816-4 table 63: b4 and b3 of P2 say which template is wanted.
-    templates = {0x00: fci, 0x04: fcp}
-    template = templates.get(control & 0x0C)
-    return template(selected.applet) if template else b""
+    kinds = {0x00: fci, 0x04: fcp}
+    template = kinds.get(control & 0x0C)
+    answer = template(selected) if template else b""
+    if isinstance(selected, FileSession) and not selected.tree.file(selected.current).active:
+        return Response(answer, SW.FILE_DEACTIVATED)
+    return answer
+
+
+def _select_file(ctx: Session, method: Method, identifier: bytes) -> Session:
+    """Select a file; from an application that has none, the master file and what a path from there leads to."""
+    session = ctx
+    if not isinstance(ctx, FileSession):
+        if method is not Method.PATH_FROM_MF and not (method is Method.FILE_ID and identifier in {b"", MF}):
+            raise SwError(SW.FILE_NOT_FOUND, "the selected application has no files")
+        session = ctx.card.files(ctx.channel)
+    if not isinstance(session, FileSession):  # a card without a file system has the master file and no other
+        if method is not Method.FILE_ID:
+            raise SwError(SW.FILE_NOT_FOUND, "no such file")
+        return ctx.card.make_current(session)
+    path = session.find(method, identifier)
+    if session is not ctx:
+        ctx.card.make_current(session)
+    session.enter(path)
+    return session
 
 
 @uicc.handles("MANAGE_CHANNEL")
@@ -88,13 +113,25 @@ def status(ctx: Session, indication: Indication, form: Form) -> bytes:  # noqa: 
     """What is selected on this channel. ETSI TS 102 221 11.1.2."""
     if form is Form.NO_DATA:
         return b""
-    return fcp(ctx.applet) if form is Form.FCP else _name(ctx.applet)
+    return fcp(ctx, directory=True) if form is Form.FCP else ctx.name()
 
 
 @uicc.handles("TERMINAL_PROFILE")
-def terminal_profile(ctx: Session, profile: bytes) -> bytes:  # noqa: ARG001 - every terminal can do what is asked of it
+def terminal_profile(ctx: Session, profile: bytes) -> bytes:
     """From now on the card may ask. ETSI TS 102 221 11.2.1."""
-    ctx.card.toolkit.terminal = True
+    ctx.card.toolkit.begin(profile)
+    return b""
+
+
+@uicc.handles("ENVELOPE")
+def envelope(ctx: Session, envelope: bytes) -> bytes:
+    """An item of the menu was chosen; what else may have happened leads to nothing. ETSI TS 102 221 11.2.2."""
+    item, toolkit = chosen_item(envelope), ctx.card.toolkit
+    if item is None or toolkit.menu is None:
+        return b""
+    if toolkit.busy:
+        raise SwError(SW.TOOLKIT_BUSY, "a dialogue with the user is open")
+    toolkit.menu.chosen(ctx.card, item)
     return b""
 
 
@@ -114,34 +151,37 @@ def terminal_response(ctx: Session, response: bytes) -> bytes:
     return b""
 
 
-def fci(applet: Applet) -> bytes:
+def fci(session: Session) -> bytes:
     """File control information: the name, where there is one. ISO/IEC 7816-4 7.4.3."""
-    return tlv.encode(_FCI, _name(applet))
+    return tlv.encode(_FCI, session.name())
 
 
-def fcp(applet: Applet) -> bytes:
-    """File control parameters of a DF. ETSI TS 102 221 11.1.1.3.1."""
-    name = _name(applet) or tlv.encode(0x83, _MF)
-    return tlv.encode(_FCP, _FILE_DESCRIPTOR + name + _ACTIVATED)
-
-
-def _name(applet: Applet) -> bytes:
-    return tlv.encode(_DF_NAME, applet.aids[0]) if applet.aids else b""
+def fcp(session: Session, *, directory: bool = False) -> bytes:
+    """File control parameters of what is selected, or of its directory. ETSI TS 102 221 11.1.1.3.1."""
+    if isinstance(session, FileSession):
+        path = session.directory if directory else session.current
+        return tlv.encode(_FCP, templates.parameters(session, path))
+    return tlv.encode(_FCP, session.parameters())
 
 
 COMMANDS: Final = uicc.compile()
 STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
 WALLET_ROUTES: Final = WalletRoutes(
-    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS),
-    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED),
+    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS, wallet_channel.COMMANDS),
+    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED, wallet_channel.TERMINATED),
 )
-ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+STRICT_ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
+ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, globalplatform.COMMANDS)
+# The handlers of these modules are all that applet_spec/usim.toml declares.
+USIM_HANDLERS: Final = (files, file_admin, pin_commands, network)
+FILE_ROUTES: Final = Routes(COMMANDS, usim.compile(), gsm.COMMANDS)
 
 
-class _MasterFile:
-    """What is selected where no application is."""
+class _NoFiles:
+    """What is selected where no application is, on a card without a file system."""
 
     aids: tuple[bytes, ...] = ()
+    selectable: Final = True
     routes: Final = Routes(COMMANDS)
 
     def session(self, card: Platform, channel: int) -> Session:
@@ -152,4 +192,4 @@ class _MasterFile:
         """Nothing volatile is kept."""
 
 
-MASTER_FILE: Final = _MasterFile()
+NO_FILES: Final = _NoFiles()

@@ -6,10 +6,11 @@ ETSI TS 102 221 7.3.1.1: the fifth byte is the length of one direction only, so 
 from typing import Final
 
 from bsim.ports import Card
-from bsim.sw import bytes_available, exact_length
+from bsim.sw import bytes_available, exact_length, gsm_bytes_available
 
 _GET_RESPONSE: Final = b"\xc0\0\0"
 _MOST: Final = 256
+_GSM: Final = 0xA0  # with one of four channels
 
 
 class T0:
@@ -42,7 +43,7 @@ class T0:
         if len(command) > 5 and command[4] == 0:
             # An extended APDU, which only a client that does not speak T=0 sends: it gets its answer whole.
             return response
-        return self._hold(b"", response)
+        return self._hold(b"", response, gsm=command[0] & 0xFC == _GSM)
 
     def _answer(self, header: bytes, response: bytes, le: int) -> bytes:
         """Answer with exactly `le` bytes, or with the length there is: T=0 knows no fewer. TS 102 221 7.3.1.1.5."""
@@ -54,6 +55,6 @@ class T0:
             return response
         return data[:le] + self._hold(b"", data[le:] + sw)
 
-    def _hold(self, header: bytes, response: bytes) -> bytes:
+    def _hold(self, header: bytes, response: bytes, *, gsm: bool = False) -> bytes:
         self._asked, self._held = header, response
-        return bytes_available(len(response) - 2)
+        return (gsm_bytes_available if gsm else bytes_available)(len(response) - 2)

@@ -1,16 +1,18 @@
 """The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from bsim.apdu import CHANNELS, CLAS
 from bsim.applets.routes import Route, refuse
 from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
-from bsim.card.commands import MASTER_FILE
+from bsim.card.abstract import StateView
+from bsim.card.commands import NO_FILES
+from bsim.card.freeze import Snapshot
 from bsim.ports import Rng
-from bsim.store import Memory, RamStore, StoreError
+from bsim.store import Cell, Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
@@ -41,10 +43,21 @@ _CLOSED: Final = _Closed()
 class Uicc:
     """A powered card. Not safe for several threads at once, as a card has one line."""
 
-    __slots__ = ("_applets", "_atr", "_channels", "_current", "_memory", "_sessions", "rng", "toolkit")
+    __slots__ = ("_applets", "_atr", "_channels", "_current", "_files", "_memory", "_sessions", "rng", "toolkit")
 
-    def __init__(self, atr: bytes, applets: Sequence[Applet], memory: Memory, rng: Rng, channels: int) -> None:
+    def __init__(
+        self,
+        atr: bytes,
+        applets: Sequence[Applet],
+        memory: Memory,
+        rng: Rng,
+        channels: int,
+        *,
+        files: Applet = NO_FILES,
+    ) -> None:
+        """`files` is what channels begin at, where no application is selected."""
         self._atr: Final = atr
+        self._files = files
         self._applets = tuple(applets)
         self._memory = memory
         self._channels: Final = min(channels, CHANNELS)
@@ -58,11 +71,11 @@ class Uicc:
         """Power-cycle: all that is volatile is gone; answers the ATR."""
         self._memory.rollback()
         self.toolkit.reset()
-        for applet in self._applets:
+        for applet in (self._files, *self._applets):
             applet.reset()
         self._sessions.clear()
         self._current = [_CLOSED] * CHANNELS
-        self._current[0] = MASTER_FILE.session(self, 0)
+        self._current[0] = self._files.session(self, 0)
         return self._atr
 
     def reload(self) -> None:
@@ -74,7 +87,9 @@ class Uicc:
         self.reset()
         self._memory.close()
         # What is left answers as a card without applications: no seed stays where a caller keeps the object.
-        self._applets, self._memory = (), Memory(RamStore())
+        self._applets, self._files, self._memory = (), NO_FILES, Memory(RamStore())
+        self.toolkit.menu = None
+        self._current[0] = NO_FILES.session(self, 0)
 
     def transmit(self, command: bytes) -> bytes:
         """Carry out one command APDU; whatever the bytes, answers a response APDU."""
@@ -89,6 +104,8 @@ class Uicc:
                 self._memory.commit()
         except SwError as refusal:
             self._memory.rollback()
+            # Whether Le holds the answer is seen only when the answer is there: what was refused selected nothing.
+            self._current[_CHANNEL[command[0]]] = session
             return refusal.sw.to_bytes(2, "big")
         except StoreError as fault:
             self._memory.rollback()
@@ -107,19 +124,64 @@ class Uicc:
         """Write what was put before the command ends: only a PIN try needs it."""
         self._memory.commit()
 
+    @property
+    def applets(self) -> Sequence[Applet]:
+        """The applets, in the order in which SELECT looks through them."""
+        return self._applets
+
+    @property
+    def states(self) -> Sequence[object]:
+        """What each applet keeps over power loss, as of now."""
+        return [part.value for part in self._memory.parts if isinstance(part, Cell)]
+
+    @property
+    def open_channels(self) -> Sequence[int]:
+        """The logical channels that are open."""
+        return [number for number, session in enumerate(self._current) if session is not _CLOSED]
+
+    def session(self, channel: int) -> Session | None:
+        """Answer the session that is current on a channel; None where the channel is not open."""
+        session = self._current[channel]
+        return session if isinstance(session, Session) else None
+
+    def selected(self, channel: int) -> Applet | None:
+        """Answer the applet that is selected on a channel; None where there is none."""
+        session = self._current[channel]
+        return session.applet if isinstance(session, Session) and session.applet.aids else None
+
+    def fuzz_view(self) -> StateView:
+        """Answer what looks at this card again and again, for its state as `fuzz_state` answers it."""
+        return StateView(
+            self.toolkit,
+            (self._files, *self._applets),
+            self._memory,
+            lambda: (self._current, list(self._sessions.values())),
+        )
+
+    def fuzz_state(self) -> Hashable:
+        """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
+        return self.fuzz_view()()
+
+    def snapshot(self, *others: object, leave: Iterable[object] = ()) -> Snapshot:
+        """Keep the powered card as it is, volatile state and all, and what `others` hold, but not what is in `leave`.
+
+        FreezeError where something cannot be seen into, such as a card in a file.
+        """
+        return Snapshot(self, *others, leave=leave)
+
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""
         # GlobalPlatform Card Specification 2.3.1, 11.9: without a name the issuer domain is meant; it is the first.
-        candidates = [a for a in self._applets if any(name.startswith(aid) for name in a.aids)]
+        candidates = [a for a in self._applets if a.selectable and any(name.startswith(aid) for name in a.aids)]
         applet = _occurrence(candidates[:1] if not aid else candidates, session.applet, occurrence)
         found = self._sessions.get((session.channel, applet))
         if found is None:
             found = self._sessions[session.channel, applet] = applet.session(self, session.channel)
-        return self._make_current(found)
+        return self.make_current(found)
 
-    def select_master_file(self, session: Session) -> Session:
-        """Select no application."""
-        return self._make_current(MASTER_FILE.session(self, session.channel))
+    def files(self, channel: int) -> Session:
+        """Answer a session of the file system for a channel, at the master file and without an application."""
+        return self._files.session(self, channel)
 
     def open_channel(self, session: Session, number: int) -> int:
         """Open a logical channel (0: the first that is free); SwError 6881 if there is none."""
@@ -129,7 +191,7 @@ class Uicc:
         number = number or free[0]
         # ISO/IEC 7816-4 11.1.2: opened from the basic channel, it begins at the master file; from another, at
         # what is selected there.
-        applet = session.applet if session.channel else MASTER_FILE
+        applet = session.applet if session.channel else self._files
         opened = applet.session(self, number)
         if session.channel and applet in self._applets:
             self._sessions[number, applet] = opened
@@ -146,7 +208,16 @@ class Uicc:
             self._sessions.pop(key).close()
         self._current[number] = _CLOSED
 
-    def _make_current(self, session: Session) -> Session:
+    def put_out(self) -> None:
+        """End every session of an applet that cannot be selected any more; its channel has the master file again."""
+        for key in [key for key in self._sessions if not key[1].selectable]:
+            self._sessions.pop(key).close()
+        for number, session in enumerate(self._current):
+            if isinstance(session, Session) and not session.applet.selectable:
+                self._current[number] = self._files.session(self, number)
+
+    def make_current(self, session: Session) -> Session:
+        """Select what a session is of, on its channel."""
         session.selected()
         self._current[session.channel] = session
         return session

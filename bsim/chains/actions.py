@@ -11,7 +11,7 @@ def action(to: bytes, data: bytes, sent: str, write: calls.WriteAddress) -> Summ
     """Tell a transfer, a known call, an unknown one or the making of a contract; `sent` is the amount in words."""
     value = Line("Amount", sent)
     if not to:
-        return Summary("Create a contract", (value, *calls.unknown(data)), ("data",))
+        return Summary("Create a contract", (value, *calls.code(data)), ("data",))
     if not data:
         return Summary(f"Send {sent}", (Line("To", write(to)), value))
     told = calls.tell(data, write)

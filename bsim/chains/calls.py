@@ -136,8 +136,17 @@ def _text(value: Value, kind: Type, write: WriteAddress) -> str:
 
 
 def unknown(data: bytes) -> tuple[Line, ...]:
-    """Say of data that it is not understood: its selector, its length and its digest."""
-    digest = Line("Data's Keccak-256", f"0x{keccak256(data).hex()}")
+    """Say of a call's data that it is not understood: its selector, its length and its digest."""
     if len(data) < _SELECTOR:
-        return Line("Data", f"not understood, {len(data)} bytes"), digest
-    return Line("Call", f"not understood: 0x{data[:_SELECTOR].hex()}, {len(data)} bytes"), digest
+        return _unread("Data", data, "")
+    return _unread("Call", data, f": 0x{data[:_SELECTOR].hex()}")
+
+
+def code(data: bytes) -> tuple[Line, ...]:
+    """Say of the code that makes a contract that it is not understood: its length and its digest."""
+    return _unread("Code", data, "")
+
+
+def _unread(label: str, data: bytes, selector: str) -> tuple[Line, ...]:
+    digest = Line("Data's Keccak-256", f"0x{keccak256(data).hex()}")
+    return Line(label, f"not understood{selector}, {len(data)} bytes"), digest

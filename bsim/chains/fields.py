@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import hexdigits
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -72,8 +73,9 @@ def integer(value: object) -> int:
 def hex_bytes(value: object) -> bytes:
     """Read 0x and an even number of hex digits."""
     digits = value[2:] if isinstance(value, str) and value[:2] == "0x" else "?"
-    if digits and not (digits.isascii() and digits.isalnum()):
-        raise ValueError("not 0x and hex digits")
+    # `fromhex` also takes spaces between digits, and says in its own words what it does not.
+    if len(digits) % 2 or digits.strip(hexdigits):
+        raise ValueError("not 0x and an even number of hex digits")
     return bytes.fromhex(digits)
 
 

@@ -57,6 +57,11 @@ class SignIn:
         """Answer r | s | v, 65 bytes."""
         return signed(self.kind.prefix, signature)
 
+    @property
+    def delegates(self) -> bool:
+        """Whether it lets somebody else act for the account, beside signing in. ERC-5573."""
+        return any(resource.lower().startswith("urn:recap:") for resource in self.resources)
+
 
 def _check_ethereum(text: str, _chain_id: int) -> None:
     if evm.checksum(evm.parse_address(text)) != text:
@@ -248,6 +253,8 @@ def _decode(message: bytes, kind: Kind) -> SignIn:
         raise ValueError("domain: has a user's name before it, which hides the host")  # RFC 3986 7.6
     if not agrees(found):
         raise ValueError("URI: of another site than the domain")
+    if found.issued_at < 0:
+        raise ValueError("Issued At: before 1970")
     if found.expiration_time is not None and found.expiration_time <= max(found.issued_at, found.not_before or 0):
         raise ValueError("Expiration Time: before the message is valid")
     return found

@@ -155,10 +155,10 @@ def _sized(name: str, value: object) -> tuple[bytes, str]:
             raise ValueError(f"not {match['length']} bytes")
         return content.ljust(32, b"\0"), f"0x{content.hex()}"
     number, bits = _number(value), int(match["bits"])
-    least, most = (0, (1 << bits) - 1) if match["signed"] else (-1 << (bits - 1), (1 << (bits - 1)) - 1)
+    least, most = (0, (1 << bits) - 1) if match["unsigned"] else (-1 << (bits - 1), (1 << (bits - 1)) - 1)
     if not least <= number <= most:
         raise ValueError(f"not within {name}")
-    unlimited = match["signed"] and number == most and bits >= _UNLIMITED_BITS
+    unlimited = match["unsigned"] and number == most and bits >= _UNLIMITED_BITS
     return number.to_bytes(32, "big", signed=number < 0), f"UNLIMITED ({number})" if unlimited else str(number)
 
 

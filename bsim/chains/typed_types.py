@@ -13,7 +13,7 @@ _LONGEST: Final = 256  # ours: characters of a type, brackets and all
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,127}")
 _SIZES: Final = "|".join(str(bits) for bits in range(8, 257, 8))
 _ATOMIC: Final = re.compile(
-    rf"address|bool|string|bytes(?P<length>[1-9]|[12][0-9]|3[0-2])?|(?P<signed>u?)int(?P<bits>{_SIZES})"
+    rf"address|bool|string|bytes(?P<length>[1-9]|[12][0-9]|3[0-2])?|(?P<unsigned>u?)int(?P<bits>{_SIZES})"
 )
 _ARRAY: Final = re.compile(r"(.+)\[([1-9][0-9]{0,4})?\]", re.DOTALL)
 # Elementary types of Solidity that EIP-712 does not have: a struct of such a name would pass for one.
@@ -34,7 +34,7 @@ def array(name: str) -> tuple[str, int | None] | None:
 
 
 def atomic(name: str) -> re.Match[str] | None:
-    """Match an atomic or dynamic type: groups `length` of bytesN, `signed` ("u" or "") and `bits` of numbers."""
+    """Match an atomic or dynamic type: groups `length` of bytesN, `unsigned` ("u" or "") and `bits` of numbers."""
     return _ATOMIC.fullmatch(name)
 
 

@@ -16,7 +16,8 @@ from bsim import __version__
 VERBS: Final = {
     "new": "make a card file",
     "card": "look at a card file, check it, change what protects it",
-    "serve": "put a card into a PC/SC reader (vpcd)",
+    "serve": "put a card into a PC/SC reader (vpcd), or on a web server with a console",
+    "test-server": "cards for tests in any language, over HTTP",
     "apdu": "send command APDUs, and see them explained",
     "wallet": "what a wallet app does: accounts, derive, sign, BPIN, backup, restore",
     "assets": "the collectibles a card lists: list, add, remove, show, transfer, import; contacts",
@@ -27,6 +28,7 @@ VERBS: Final = {
     "coverage": "what of the declared commands a test run exercised",
     "conform": "whether a card does what the declaration says, command by command",
     "diff": "send the same to two cards, and see where they differ",
+    "fuzz": "send what no wallet would send, and see that nothing comes of it",
     "fleet": "thousands of cards made from one seed",
     "spec": "the command reference",
     "readers": "list the PC/SC readers, and watch what comes and goes",
@@ -102,7 +104,7 @@ def _run(words: Sequence[str]) -> int:
     verb: Verb | None = None
     for name, summary in VERBS.items():
         if name == chosen:
-            verb = cast(Verb, import_module(f"bsim.cli.{name}"))
+            verb = cast(Verb, import_module(f"bsim.cli.{name.replace('-', '_')}"))
             sub = verbs.add_parser(
                 name,
                 help=summary,

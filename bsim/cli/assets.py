@@ -59,7 +59,7 @@ _ALICE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
-    from bsim.cli.assets_json import POLICIES, STANDARDS
+    from bsim.client.asset_json import POLICIES, STANDARDS
 
     parser.add_argument("--chain", required=True, help=_CHAIN)
     parser.add_argument("--contract", required=True, help="the contract, as its chain writes it")

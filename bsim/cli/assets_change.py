@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from bsim.chains.addresses import ADDRESSED, CONFLUX
 from bsim.chains.asset import Asset
-from bsim.cli.assets_json import asset_json, asset_of, read_assets
-from bsim.cli.assets_list import chain, number_of, table
+from bsim.cli.assets_json import asset_of, read_assets
+from bsim.cli.assets_list import chain, number_of, table, width
 from bsim.cli.common import UsageError, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.progress import Progress
 from bsim.client import Wallet
+from bsim.client.asset_json import asset_json
 
 
 def add(args: argparse.Namespace) -> int:
@@ -87,7 +88,9 @@ def contacts(args: argparse.Namespace) -> int:
     if args.json:
         print_json([{"name": name, "address": address} for name, address in known.items()])
     else:
-        print("\n".join(f"{name:<20}{address}" for name, address in known.items()) or "no contacts")
+        wide = max(map(width, known), default=0)
+        lines = (f"{name}{' ' * (wide - width(name))}  {address}" for name, address in known.items())
+        print("\n".join(lines) or "no contacts")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Assets as JSON: what `bsim assets list --json` prints, and what an indexer's export has."""
+"""Assets read from JSON: what `bsim assets list --json` prints, and what an indexer's export has."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,38 +11,12 @@ from bsim.chains.asset import Asset, Policy, Standard
 from bsim.chains.fields import U256, Fields, integer, sequence
 from bsim.cli.common import UsageError
 from bsim.cli.json_file import read_json
+from bsim.client.asset_json import FAMILIES, POLICIES, STANDARDS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 
-class Words(dict[str, int]):
-    """What a coded value is called, and back."""
-
-    def parse(self, value: object) -> int:
-        """Look a name up; ValueError says which there are."""
-        if not isinstance(value, str) or value not in self:
-            raise ValueError(f"one of {', '.join(self)} is wanted")
-        return self[value]
-
-    def name(self, code: int) -> str:
-        """Name a code; the number where it is not known."""
-        return next((name for name, known in self.items() if known == code), str(code))
-
-
-FAMILIES: Final = Words({"evm": 1, "conflux": 2, "chainmaker": 3, "fisco-bcos": 4})
-STANDARDS: Final = Words(
-    {
-        "ERC-721": Standard.ERC721,
-        "ERC-1155": Standard.ERC1155,
-        "CRC-721": Standard.CRC721,
-        "CRC-1155": Standard.CRC1155,
-        "permissioned": Standard.PERMISSIONED,
-    }
-)
-POLICIES: Final = Words(
-    {"transferable": Policy.TRANSFERABLE, "gift-only": Policy.GIFT_ONLY, "not-for-resale": Policy.NOT_FOR_RESALE}
-)
 _OWN: Final = ("number", "state")  # the card's to give: taken, and of no consequence
 _FIELDS: Final = frozenset(
     (
@@ -52,39 +26,6 @@ _FIELDS: Final = frozenset(
 )
 
 
-def asset_json(asset: Asset) -> dict[str, object]:
-    """One asset for machines; numbers that JSON's readers may not hold are text."""
-    return {
-        "number": asset.number,
-        "slot": asset.slot,
-        "family": FAMILIES.name(asset.family),
-        "chain_id": addresses.write_chain_id(asset.family, asset.chain_id),
-        "contract": contract_of(asset),
-        "token_id": str(int.from_bytes(asset.token_id, "big")),
-        "standard": STANDARDS.name(asset.standard),
-        "amount": str(asset.amount),
-        "name": asset.name,
-        "media": asset.media,
-        "issuer": asset.issuer,
-        "policy": policies(asset.policy),
-        "acquired_at": time_of(asset.acquired_at),
-        "state": asset.state.name.lower(),
-    }
-
-
-def contract_of(asset: Asset) -> str:
-    """The contract as its chain writes it."""
-    return addresses.write(asset.family, asset.chain_id, asset.contract)
-
-
-def time_of(seconds: int) -> str:
-    """Seconds since 1970 as RFC 3339; a time that Python's calendar does not reach, as the number."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, OSError, ValueError):
-        return str(seconds)
-
-
 def read_assets(file: "str | Traversable") -> list[Asset]:
     """Read a file of assets: an array, or an object with one under "assets". UsageError names what is wrong."""
     found = read_json(file)
@@ -92,11 +33,6 @@ def read_assets(file: "str | Traversable") -> list[Asset]:
     if not isinstance(listed, list):
         raise UsageError(f'{file}: a list of assets is wanted, or an object that has one under "assets"')
     return [_numbered(file, number, one) for number, one in enumerate(listed, 1)]
-
-
-def policies(policy: Policy) -> list[str]:
-    """The flags that are set, by name."""
-    return [name for name, flag in POLICIES.items() if flag & policy]
 
 
 def asset_of(given: Mapping[str, object], chain: tuple[int, bytes] | None = None) -> Asset:

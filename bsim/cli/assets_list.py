@@ -8,10 +8,10 @@ from unicodedata import east_asian_width
 from bsim.chains import addresses
 from bsim.chains.asset import Asset, Policy, State
 from bsim.chains.evm.networks import NETWORKS
-from bsim.cli.assets_json import FAMILIES, STANDARDS, asset_json, contract_of
-from bsim.cli.common import Style, UsageError, print_json
+from bsim.cli.common import Style, UsageError, print_json, slot_number
 from bsim.cli.phone import opened
 from bsim.cli.show import shortened
+from bsim.client.asset_json import FAMILIES, STANDARDS, asset_json, contract_of
 from bsim.client.assets import ALL, Wanted
 
 _HEADS: Final = ("no", "slot", "chain", "standard", "token", "amount", "name", "issuer", "policy", "")
@@ -26,7 +26,7 @@ def list_assets(args: argparse.Namespace) -> int:
     wanted = [
         *([Wanted.chain(*chain(args.chain))] if args.chain else []),
         *([Wanted.contract(_contract(args))] if args.contract else []),
-        *([Wanted.slot(_slot(args.slot))] if args.slot is not None else []),
+        *([Wanted.slot(slot_number(args.slot))] if args.slot is not None else []),
     ]
     with opened(args) as session:
         found = session.wallet().assets(wanted[-1] if wanted else ALL)
@@ -147,9 +147,3 @@ def _contract(args: argparse.Namespace) -> bytes:
     except ValueError as fault:
         raise UsageError(f"--contract: {fault}") from fault
     return str(args.contract).encode()
-
-
-def _slot(slot: int) -> int:
-    if not 0 < slot < 128:
-        raise UsageError("--slot: 1 to 127")
-    return slot

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: what a transaction needs is never guessed."""
     parser.add_argument("number", metavar="NUMBER", type=int, help="the asset, as `bsim assets list` numbers it")
     parser.add_argument("--to", required=True, metavar="NAME|ADDRESS", help="a contact's name, or an address")
-    parser.add_argument("--amount", type=int, default=0, help="how many of it (default: all)")
+    parser.add_argument("--amount", type=int, help="how many of it (default: all)")
     parser.add_argument(
         "--purpose", choices=[one.name.lower() for one in Purpose], default="gift", help="default: gift"
     )
@@ -92,7 +92,9 @@ def _recipient(wallet: Wallet, asset: Asset, text: str) -> bytes:
 
 
 def _terms(args: argparse.Namespace, to: bytes) -> Terms:
-    numbers = (args.amount, args.nonce, args.gas, fee(args.max_fee), fee(args.max_priority_fee))
+    if args.amount == 0:
+        raise UsageError("--amount 0: nothing would be transferred; without --amount it is all")
+    numbers = (args.amount or 0, args.nonce, args.gas, fee(args.max_fee), fee(args.max_priority_fee))
     terms = Terms(to, *numbers, args.storage_limit, args.epoch_height)
     if min(*numbers, terms.storage_limit, terms.epoch_height) < 0:
         raise UsageError("a transaction has no negative numbers")

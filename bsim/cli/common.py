@@ -145,6 +145,13 @@ def note(text: str) -> None:
     print(f"bsim: {text}", file=sys.stderr, flush=True)
 
 
+def slot_number(slot: int) -> int:
+    """Answer a slot that a card may have; UsageError for a number that no slot has."""
+    if not 0 < slot < 128:
+        raise UsageError("--slot: 1 to 127")
+    return slot
+
+
 def parse_hex(text: str, what: str) -> bytes:
     """Read hex digits with spaces between bytes if wished, and 0x before them; UsageError names `what`.
 

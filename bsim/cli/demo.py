@@ -52,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _told(story: "Story", style: Style) -> "Iterator[str]":
-    from bsim.cli.show import brief, shortened
-
     def step(number: int, title: str) -> str:
         return "\n" + style.bold(f"{number}. {title}")
 
@@ -67,19 +65,9 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     for account in story.accounts:
         yield f"   slot {account.slot}  {account.coin:<9}{account.algorithm.name.lower():<11}{account.address or '-'}"
     yield step(4, f"A transaction from {story.source.name}")
-    for name, value in story.source.shown():
-        yield f"   {name:<22}{shortened(value, 60, 12)}"
-    if story.foreign:
-        yield f"   from is {story.foreign}, which is not the card's account"
-    yield f"   {'digest':<22}{story.digest.hex()}"
+    yield from _source(story)
     yield step(5, "The card shows on the phone what it is to sign, and signs when its user says yes")
-    for text in story.shown:
-        first, *rest = text.split("\n")
-        yield f"   phone: {first}"
-        yield from (f"          {line}" for line in rest)
-    yield f"   r         {story.r:064x}"
-    yield f"   s         {story.s:064x}"
-    yield f"   y parity  {story.y_parity}"
+    yield from _signing(story)
     yield step(6, f"The sender is recovered from it by {story.checker}")
     verdict = style.good("the card's account") if story.proven else style.bad("NOT the card's account")
     yield f"   {story.sender}  {verdict}"
@@ -88,8 +76,34 @@ def _told(story: "Story", style: Style) -> "Iterator[str]":
     yield f"   hash 0x{story.hash.hex()}"
     yield step(8, "It lists what its owner collects, as a wallet app imports it")
     yield from story.gallery.told()
-    trace = f"The trace of the transfer: {len(story.trace)} exchanges at the card; what the user typed is masked"
-    yield "\n" + style.bold(trace)
+    yield from _trace(story, style)
+
+
+def _source(story: "Story") -> "Iterator[str]":
+    from bsim.cli.show import shortened
+
+    for name, value in story.source.shown():
+        yield f"   {name:<22}{shortened(value, 60, 12)}"
+    if story.foreign:
+        yield f"   from is {story.foreign}, which is not the card's account"
+    yield f"   {'digest':<22}{story.digest.hex()}"
+
+
+def _signing(story: "Story") -> "Iterator[str]":
+    for text in story.shown:
+        first, *rest = text.split("\n")
+        yield f"   phone: {first}"
+        yield from (f"          {line}" for line in rest)
+    yield f"   r         {story.r:064x}"
+    yield f"   s         {story.s:064x}"
+    yield f"   y parity  {story.y_parity}"
+
+
+def _trace(story: "Story", style: Style) -> "Iterator[str]":
+    from bsim.cli.show import brief, shortened
+
+    told = f"The trace of the transfer: {len(story.trace)} exchanges at the card; what the user typed is masked"
+    yield "\n" + style.bold(told)
     yield f"  {style.bold('reset'):<18}< {shortened(story.atr)}"
     for command, answer in story.trace:
         yield from brief(command, answer, style)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bsim.chains.asset import Asset
-from bsim.cli.assets_json import asset_json, read_assets
+from bsim.cli.assets_json import read_assets
 from bsim.cli.assets_list import table
 from bsim.client import Wallet
+from bsim.client.asset_json import asset_json
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -14,7 +14,6 @@ from bsim.cli.common import CheckFailed, UsageError
 from bsim.cli.demo_gallery import SAMPLE, Gallery, collect
 from bsim.cli.demo_stage import Stage
 from bsim.cli.json_file import read_object
-from bsim.cli.show import exchange_json
 from bsim.cli.wallet_keys import account_json
 from bsim.client import Account, Wallet
 from bsim.crypto import verify
@@ -23,6 +22,7 @@ from bsim.crypto.keccak import keccak256
 from bsim.profiles import default_engine
 from bsim.spec import spec
 from bsim.spec.decode import Answer, Decoded, Decoder
+from bsim.spec.render import exchange_json
 
 _SAMPLE: Final = "transfer.json"
 _ETHER: Final = 60

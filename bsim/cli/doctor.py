@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from glob import glob
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from bsim import __version__
 from bsim.cli.common import Style, add_json, print_json
@@ -17,24 +18,32 @@ examples:
   bsim doctor
   bsim doctor --json
 
-Exit code 0 if cards work in this process; a PC/SC reader may be missing then.
+Exit code 0 if cards work in this process; readers and links may be missing then.
 """
 _SETUP = "sudo apt-get install pcscd vsmartcard-vpcd libpcsclite-dev gcc libc6-dev python3-dev"
 _PIP = "pip install --force-reinstall . in the project's folder"
 # Administrators' directories count, though they may not be on a user's PATH.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 _DRIVERS = ("/usr/lib*/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/drivers/serial/libifdvpcd.so")
+_GROUPS = (
+    (True, False, "cards in this process"),
+    (False, False, "cards elsewhere: readers, HTTP, Bluetooth"),
+    (False, True, "cards in a modem"),
+)
+# Phone stacks that take the modem for theirs: what they are for, and the package.
+_STACKS = (("ofonod", "oFono", "ofono"), ("ModemManager", "ModemManager", "modemmanager"))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `base` is what no card works without."""
+    """One thing looked at; `base` is what no card works without, `modem` what only cards in a modem need."""
 
     name: str
     ok: bool
     detail: str
     fix: str = ""
     base: bool = False
+    modem: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in found]})
         return 0 if healthy else 1
     style = Style()
-    for base, title in ((True, "cards in this process"), (False, "cards in a PC/SC reader")):
+    for base, modem, title in _GROUPS:
         print(style.bold(title))
         for finding in found:
-            if finding.base is base:
+            if (finding.base, finding.modem) == (base, modem):
                 mark = style.good("ok     ") if finding.ok else style.bad("missing")
                 print(f"  {mark}  {finding.name:<16}{finding.detail}")
                 if finding.fix and not finding.ok:
@@ -82,6 +91,25 @@ def findings() -> Iterator[Finding]:
     driver = next((path for pattern in _DRIVERS for path in glob(pattern)), None)
     yield Finding("vpcd driver", driver is not None, driver or "not found", "sudo apt-get install vsmartcard-vpcd")
     yield _service()
+    yield _extra("HTTP", "h11", "web")
+    yield _extra("Bluetooth LE", "bumble", "ble")
+    yield _terminals()
+    for program, name, package in _STACKS:
+        path = shutil.which(program, path=_PATH)
+        yield Finding(name, path is not None, path or "not found", f"sudo apt-get install {package}", modem=True)
+
+
+def _terminals() -> Finding:
+    """Whether there are pseudo-terminals, which `bsim serve --modem pty` needs."""
+    fix = "mount devpts, or use bsim serve --modem tcp:0"
+    try:
+        ours, theirs = os.openpty()
+    except OSError as fault:
+        return Finding("terminals", False, str(fault), fix, modem=True)
+    path = os.ttyname(theirs)
+    os.close(ours)
+    os.close(theirs)
+    return Finding("terminals", True, f"such as {path}", fix, modem=True)
 
 
 def _tried(name: str, check: Callable[[], str]) -> Finding:
@@ -143,6 +171,12 @@ def _pyscard() -> Finding:
     except ImportError as fault:
         return Finding("pyscard", False, str(fault), fix)
     return Finding("pyscard", bool(scard), _version("pyscard"), fix)
+
+
+def _extra(name: str, package: str, extra: str) -> Finding:
+    found = find_spec(package) is not None
+    detail = f"{package} {_version(package)}" if found else f"{package} is not installed"
+    return Finding(name, found, detail, f"pip install 'bsim[{extra}]'")
 
 
 def _service() -> Finding:

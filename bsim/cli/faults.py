@@ -2,6 +2,13 @@
 
 from bsim.cli.common import CheckFailed, UsageError
 from bsim.client import CardError
+from bsim.fuzz.card_run import NotAllowed
+from bsim.fuzz.cluster import ClusterError
+from bsim.fuzz.finding import FindingError
+from bsim.fuzz.learn.alphabet import AlphabetError
+from bsim.fuzz.learn.machine import MachineError
+from bsim.fuzz.ledger import LedgerError
+from bsim.fuzz.traces import LogError
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -11,7 +18,21 @@ from bsim.ports import CardLost
 from bsim.store import StoreError
 from bsim.tlv import TlvError
 
-_USAGE = (UsageError, TargetError, TraceError, ReaderError, StoreError, PcscUnavailable)
+_USAGE = (
+    UsageError,
+    AlphabetError,
+    ClusterError,
+    FindingError,
+    LedgerError,
+    LogError,
+    MachineError,
+    NotAllowed,
+    TargetError,
+    TraceError,
+    ReaderError,
+    StoreError,
+    PcscUnavailable,
+)
 
 
 def explain(fault: Exception) -> tuple[int | None, str]:
@@ -20,6 +41,8 @@ def explain(fault: Exception) -> tuple[int | None, str]:
         return 2, str(fault)
     if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError):
         return 1, str(fault)
+    if isinstance(fault, UnicodeEncodeError):  # bytes of the command line or halves of JSON's pairs, which Python keeps
+        return 2, "what was given is not text in UTF-8"
     if isinstance(fault, TlvError):
         return 1, f"the card's answer is malformed: {fault}"
     return None, ""

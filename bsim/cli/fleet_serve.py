@@ -12,7 +12,7 @@ from bsim.cli.fleet import seed_of
 from bsim.cli.slots import host_of, place
 
 if TYPE_CHECKING:
-    from bsim.fleet import Fleet
+    from bsim.fleet import Fleet, Phone
     from bsim.links.vpcd import VpcdLink
 
 Address = tuple[str, int]
@@ -44,9 +44,7 @@ def slots_of(args: argparse.Namespace) -> tuple[Slots, str | dict[str, object]]:
     from bsim.card import T0
     from bsim.links.vpcd import VpcdLink
 
-    if args.on != "ram":
-        raise UsageError("--cards makes its own cards: leave --on out")
-    fleet = _fleet(args)
+    fleet = fleet_of(args, phone=_phone(args))
     addresses = ports(args.vpcd, len(fleet))
     atr = fleet[0].reset().hex().upper()
     # A link holds its card, so none of them loses power while it is in its slot.
@@ -81,14 +79,21 @@ def _slots(text: str) -> list[Address]:
     return [(host_of(match["host"]), port) for port in range(first, last + 1)]
 
 
-def _fleet(args: argparse.Namespace) -> "Fleet":
+def _phone(args: argparse.Namespace) -> "Phone | None":
     from bsim.cli.phone import make_user
-    from bsim.fleet import Fleet
     from bsim.handset import in_handset
 
     handset = args.handset or "right"
     make_user(handset, args.bpin)  # judges both
-    phone = None if handset == "none" else partial(in_handset, handset=handset)
+    return None if handset == "none" else partial(in_handset, handset=handset)
+
+
+def fleet_of(args: argparse.Namespace, *, phone: "Phone | None") -> "Fleet":
+    """Make the fleet that `--cards` and `--fleet-seed` ask for; UsageError if it cannot be."""
+    from bsim.fleet import Fleet
+
+    if args.on != "ram":
+        raise UsageError("--cards makes its own cards: leave --on out")
     seed = seed_of(args.fleet_seed) or secrets.token_bytes(32)
     try:
         return Fleet(seed, args.cards, bpin=args.bpin, phone=phone)

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, add_keys, keyring, note, print_json
+from bsim.cli.subscriber import add_subscriber, read_subscriber
 
 if TYPE_CHECKING:
     from bsim.store import Unlock
@@ -17,6 +18,10 @@ examples:
   bsim new old.bsim --profile strict       the real card's commands and no other
   bsim new locked.bsim --state locked      no BPIN try left; the other states are named below
   bsim new throwaway.bsim --insecure-plain a card that whoever has the file can read
+  bsim new sim.bsim --imsi 460110123456789 --msisdn +8618900000000 --pin1 4321
+                                           a SIM of a subscriber, which asks for its PIN
+  bsim new lab.bsim --network 460-11 --ki 00112233445566778899AABBCCDDEEFF
+                                           with a test network's key; --opc goes with it
 
 The file is sealed under a passphrase: that of --passphrase-file or BSIM_PASSPHRASE, or you are
 asked for one on a terminal. Elsewhere, or if you type none, a key file is made in your own key
@@ -37,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bpin", default=DEFAULT_BPIN, help="the card's BPIN, six digits (default: 123456)")
     parser.add_argument("--profile", default="extended", help="strict (the real card's commands) or extended (default)")
     parser.add_argument("--state", metavar="NAME", help=f"an awkward card, ready-made: {', '.join(STATES)}")
+    add_subscriber(parser)
     add_keys(parser).add_argument("--insecure-plain", action="store_true", help="protect the file by nothing")
     add_json(parser)
 
@@ -53,7 +59,13 @@ def run(args: argparse.Namespace) -> int:
     mnemonic = sys.stdin.read() if args.mnemonic == "-" else args.mnemonic
     try:
         card = personalisation(
-            mnemonic=mnemonic, blank=args.blank, bpin=args.bpin, profile=args.profile, state=args.state
+            mnemonic=mnemonic,
+            blank=args.blank,
+            bpin=args.bpin,
+            profile=args.profile,
+            state=args.state,
+            iccid=args.iccid,
+            sim=read_subscriber(args),
         )
     except ValueError as fault:
         raise UsageError(str(fault)) from fault

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ from bsim.cli.common import CheckFailed, UsageError, alike, keyring, note, reade
 from bsim.cli.wrappers import wrapping
 from bsim.client import CardError, Wallet
 from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
-from bsim.handset.phone import Respond
+from bsim.handset.phone import CardInHandset, Respond
+from bsim.lab.fault_rules import Rule
 from bsim.lab.relay import Relay
 from bsim.lab.replay import ReplayCard
 from bsim.lab.targets import comes_bare, is_real, open_target
@@ -31,6 +32,7 @@ _UNSIGNED = {
     SW.CONDITIONS_NOT_SATISFIED: "the user of the phone did not say yes",
     SW.SECURITY_STATUS_NOT_SATISFIED: "the user of the phone has not answered",
 }
+_LINKS = frozenset({"vpcd", "ble", "modem"})  # they show what became of a card that is lost
 _NO_PHONE = "without a phone nobody can be asked for the BPIN: --handset ask, or --handset right with --bpin"
 
 
@@ -63,13 +65,16 @@ class WatchedUser:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A card as the verb sees it; `user` is whoever holds the phone, if there is one."""
+    """A card as the verb sees it; `user` is whoever holds the phone, if there is one. `link_rules` are for its link."""
 
     card: Card
     user: WatchedUser | None
     patience: float
     told: bool
     """Whether the card may be asked where it stands; one in a reader may take that for who knows what."""
+    link_rules: tuple[Rule, ...] = ()
+    inserted: CardInHandset | None = None
+    """The card in its phone, with nothing between."""
 
     def wallet(self) -> Wallet:
         """A wallet on the card, as patient as its user needs it to be."""
@@ -93,7 +98,11 @@ class Session:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Session]:
+def opened(
+    args: argparse.Namespace,
+    new_bpin: str | None = None,
+    phone: Callable[[User | None], Handset | None] = lambda user: Handset(user) if user else None,
+) -> Iterator[Session]:
     """Open the target of a verb in its phone; a refusal of the card comes out with what to do about it."""
     handset = handset_of(args)
     user = make_user(handset, args.bpin, new_bpin, real=is_real(args.on))
@@ -101,11 +110,20 @@ def opened(args: argparse.Namespace, new_bpin: str | None = None) -> Iterator[Se
     try:
         with wrapping(args) as wraps:
             like = alike(args, base)
-            inner: Card = Relay(like) if wraps.link == "vpcd" else like
-            card = wraps.card(Handset(wraps.user(user)).insert(inner) if user else inner)
+            inner: Card = Relay(like) if wraps.link in _LINKS else like
+            made = phone(wraps.user(user) if user else None)
+            inserted = made.insert(inner) if made else None
+            card = wraps.card(inserted or inner)
             # A real card without a phone here may be in one elsewhere, such as that of `bsim serve`.
             slow = handset == "ask" or "@" in handset or (user is None and comes_bare(args.on))
-            session = Session(card, user, _PATIENCE if slow else _NO_PATIENCE, told=_tells(args.on, base))
+            session = Session(
+                card,
+                user,
+                _PATIENCE if slow else _NO_PATIENCE,
+                told=_tells(args.on, base),
+                link_rules=wraps.link_rules,
+                inserted=inserted,
+            )
             try:
                 yield session
             except CardError as refusal:

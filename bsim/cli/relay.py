@@ -64,7 +64,8 @@ class _Printer:
             print(f"RESET\n  < {atr.hex().upper()}", flush=True)
 
     def exchange(self, command: "Decoded", answer: "Answer") -> None:
-        from bsim.cli.show import exchange, exchange_json
+        from bsim.cli.show import exchange
+        from bsim.spec.render import exchange_json
 
         if self._json:
             print_json(exchange_json(command, answer))

@@ -1,21 +1,15 @@
-"""`bsim serve`: put a card into a slot of the vpcd driver, and so into a PC/SC reader."""
+"""`bsim serve`: put a card where programs find it: a PC/SC reader (vpcd), a web server, the air (BLE), a modem (AT)."""
 
 import argparse
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bsim.cli.ble_serve import add_ble, serve_ble
 from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
-from bsim.cli.slots import announced, host_of, place
+from bsim.cli.slots import announced, host_of, place, stopped_by_signals
+from bsim.cli.web_serve import add_http, serve_http
 from bsim.cli.wrappers import add_wrappers, told
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from bsim.cli.fleet_serve import Slots
-    from bsim.links.vpcd import VpcdLink
     from bsim.ports import Card
 
 EXAMPLES = """\
@@ -27,6 +21,13 @@ examples:
   bsim serve --like uicc                      about as slow as a real card; or FILE, a learned one
   bsim serve --record run.bsimtrace --fault "on SIGN nth 3 answer 6985"   recorded, and misbehaving
   bsim serve --cards 4 --fleet-seed "load test 7" --vpcd 35963 --vpcd 35973   two readers
+  bsim serve --http 127.0.0.1:8080            API and console; you are the user, on the page
+  bsim serve --http 127.0.0.1:0 --handset right --json   any free port; a script types 123456
+  bsim serve --ble usb:0                      over Bluetooth LE, by a USB dongle (docs/ble.md)
+  bsim serve --ble virtual:127.0.0.1:0        over a virtual link, for tests of a phone's side
+  bsim serve --ble usb:0 --http 127.0.0.1:8080   the same, and you type the BPIN on the page
+  bsim serve --modem pty                      in a modem: AT on a pseudo-terminal
+  bsim serve --modem tcp:7000 --handset ask   AT over TCP; you answer what no AT client takes
 
 It waits for pcscd where there is none, and goes on through its restarts. Ctrl-C ends it.
 """
@@ -49,6 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|0xHEX",
         help="what those cards are made from (default: BSIM_FLEET_SEED, or a random one)",
     )
+    add_http(parser)
+    add_ble(parser)
+    parser.add_argument(
+        "--modem",
+        metavar="PTY|tcp:PORT",
+        help="put the card into a modem (docs/modem.md): AT commands on a pseudo-terminal (pty, or pty:FILE for a name"
+        " of its own), or on a TCP port of this machine (tcp:0 takes a free one)",
+    )
     add_handset(parser)
     add_json(parser)
     add_like(parser)
@@ -57,11 +66,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    if args.modem is not None and (args.http is not None or args.ble is not None):
+        raise UsageError("one card is in a modem or elsewhere: --modem, or --http and --ble")
+    if args.http is not None:
+        return serve_http(args)
     from bsim.cli.phone import opened
     from bsim.lab.targets import profile_name
 
+    if args.token or args.cors:
+        raise UsageError("--token and --cors are for --http")
+    if args.ble is not None:
+        return serve_ble(args)
     if args.cards is not None:
         return _serve_fleet(args)
+    if args.modem is not None:
+        from bsim.cli.modem import serve_modem
+
+        return serve_modem(args)
     profile = profile_name(args.on, keyring(args))
     address_of(args.vpcd)  # what is wrong with it is said before a card is opened
     with opened(args) as session:
@@ -80,17 +101,19 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
     where = place(host, port)
     ready: dict[str, object] = {"ready": True, "vpcd": where, "card": args.on, "atr": atr, **facts}
     words = f"ready: {args.on} is in the reader behind vpcd at {where}; Ctrl-C ends"
-    with told(), _stopped_by_signals(link), announced([link], ready if args.json else words):
+    with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
         link.run()
 
 
 def _serve_fleet(args: argparse.Namespace) -> int:
     from bsim.cli.fleet_serve import slots_of
 
+    if args.modem is not None:
+        raise UsageError("--modem is for one card: leave it out with --cards")
     if args.record or args.fault or args.faults:
         raise UsageError("--record and --fault are for one card: leave them out with --cards")
     slots, ready = slots_of(args)
-    with told(), _stopped_by_signals(slots), announced(slots.links, ready):
+    with told(), stopped_by_signals(slots), announced(slots.links, ready):
         slots.run()
     return 0
 
@@ -108,20 +131,3 @@ def address_of(given: list[str] | None) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
         raise UsageError(f"--vpcd takes HOST:PORT, as in 127.0.0.1:{DEFAULT_PORT}, not {text!r}")
     return host_of(host), int(port)
-
-
-@contextmanager
-def _stopped_by_signals(link: "VpcdLink | Slots") -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
-        return
-
-    def stop(_number: int, _frame: "FrameType | None") -> None:
-        link.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

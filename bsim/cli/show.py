@@ -46,23 +46,6 @@ def brief(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
     yield f"  {'':<18}< {shortened(answer.shown, *_BRIEF)}  {colour(meaning)}"
 
 
-def exchange_json(command: Decoded, answer: Answer) -> dict[str, object]:
-    """One exchange for machines."""
-    return {
-        "command": command.shown.replace(" ", ""),
-        "name": command.name,
-        "title": command.title,
-        "applet": command.command.applet if command.command else None,
-        "channel": command.channel,
-        "fields": [_part_json(part) for part in command.fields],
-        "response": answer.shown.replace(" ", ""),
-        "sw": f"{answer.sw:04X}",
-        "ok": answer.ok,
-        "meaning": answer.meaning,
-        "response_fields": [_part_json(part) for part in answer.fields],
-    }
-
-
 def shortened(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
     """Cut the middle out of a long text."""
     return text if len(text) <= head + tail + 1 else f"{text[:head]}…{text[-tail:]}"
@@ -82,12 +65,3 @@ def _leaves(parts: Iterable[Part]) -> Iterator[Part]:
     for part in parts:
         yield part
         yield from _leaves(part.parts)
-
-
-def _part_json(part: Part) -> dict[str, object]:
-    value: dict[str, object] = {"name": part.name, "hex": part.hex}
-    if part.meaning:
-        value["meaning"] = part.meaning
-    if part.parts:
-        value["parts"] = [_part_json(one) for one in part.parts]
-    return value

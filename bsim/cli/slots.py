@@ -1,16 +1,26 @@
 """Slots of the vpcd driver: how people write their addresses, and the line that says that cards are in them."""
 
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bsim.cli.common import print_json
 
 if TYPE_CHECKING:
-    from bsim.links.vpcd import VpcdLink
+    from types import FrameType
 
 _HOST = "127.0.0.1"
+
+
+class Link(Protocol):
+    """What is ready once the outside can reach the card."""
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set once it can."""
+        ...
 
 
 def host_of(text: str | None) -> str:
@@ -25,9 +35,35 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class Stoppable(Protocol):
+    """A link that runs until it is told to stop, from a signal handler too."""
+
+    def stop(self) -> None:
+        """End it soon."""
+        ...
+
+
 @contextmanager
-def announced(links: "Sequence[VpcdLink]", line: str | dict[str, object]) -> Iterator[None]:
-    """Print a line, as JSON if it is none, once the driver has all cards."""
+def stopped_by_signals(link: Stoppable) -> Iterator[None]:
+    """End a link by Ctrl-C and by SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
+        return
+
+    def stop(_number: int, _frame: "FrameType | None") -> None:
+        link.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def announced(links: Sequence[Link], line: str | dict[str, object]) -> Iterator[None]:
+    """Print a line, as JSON if it is none, once all links are ready."""
     ended = threading.Event()
 
     def announce() -> None:

@@ -15,7 +15,7 @@ examples:
   bsim wallet accounts --on card.bsim
   bsim wallet sign --slot 1 --on card.bsim \\
       0x9c22ff5f21f0b81b113e63f7db6da94fedef11b2119b4088b89664fb9a3cb658
-  bsim wallet tx transfer.json --on card.bsim          shown on the phone, signed on yes
+  bsim wallet tx samples/transfer.json --on card.bsim  shown on the phone, signed on yes
   bsim wallet login message.txt --on card.bsim --remember 20 --until 2030-01-01
   bsim wallet attest --slot 1 --on card.bsim
   bsim wallet bpin change --new-bpin 271828 --on card.bsim
@@ -62,8 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _signing(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """What is shown before it is signed."""
     shown = "; the phone shows it first"
-    tx = _verb(verbs, "tx", f"sign a transaction of a JSON file{shown}", "tx transfer.json", "tx core.json --slot 2")
-    tx.add_argument("file", metavar="FILE", help="as libraries write it, unsigned; - is stdin")
+    tx = _verb(
+        verbs, "tx", f"sign a transaction of a JSON file{shown}", "tx samples/transfer.json", "tx core.json --slot 2"
+    )
+    tx.add_argument(
+        "file",
+        metavar="FILE",
+        help="JSON as libraries write it, unsigned: chainId, nonce, gas, maxFeePerGas and maxPriorityFeePerGas or"
+        " gasPrice, to, value, data; - is stdin",
+    )
     tx.add_argument(
         "--family", choices=["evm", "conflux", "chainmaker", "fisco-bcos"], help="default: told by its fields"
     )
@@ -86,7 +93,9 @@ def _signing(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     login.add_argument("--remember", metavar="N", type=int, help="ask the user for N more times without asking")
     login.add_argument("--until", metavar="DATE", help="when that ends: 2030-01-01, or a date-time")
     for parser in (tx, message, typed, login):
-        parser.add_argument("--slot", type=int, help="the key's slot (default: the one that fits)")
+        parser.add_argument(
+            "--slot", type=int, help="the key's slot (default: the one of the account it names, or that fits)"
+        )
 
 
 def _extended(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -98,7 +107,9 @@ def _extended(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         verbs, "import", "give a card without a seed one that is known", "import", "import --file mnemonic.txt"
     )
     seed.add_argument(
-        "--file", metavar="FILE", help="its first line: a mnemonic, or entropy in hex (default: you are asked)"
+        "--file",
+        metavar="FILE",
+        help="its first line (- is stdin): a mnemonic, or entropy in hex (default: asked for)",
     )
     policies = _verb(verbs, "policies", "the domains it logs in to without asking", "policies", "policies --forget 1")
     policies.add_argument("--forget", metavar="N", type=int, help="take the permission of this number back")

@@ -2,15 +2,15 @@
 
 import argparse
 import base64
+import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from getpass import getpass
 from pathlib import Path
 
 from bsim.chains import FAMILIES
-from bsim.cli.common import CheckFailed, Style, UsageError, parse_hex, print_json
+from bsim.cli.common import CheckFailed, Style, UsageError, asker, parse_hex, print_json, slot_number
 from bsim.cli.phone import opened, require_bpin
 from bsim.client import Attestation, LoginPolicy, Status
+from bsim.client.asset_json import time_of
 
 
 def status(args: argparse.Namespace) -> int:
@@ -42,10 +42,11 @@ def _status(found: Status, *, machine: bool) -> Iterator[tuple[str, object]]:
 
 def address(args: argparse.Namespace) -> int:
     """Print a slot's address as the card writes it."""
+    slot = slot_number(args.slot)
     with opened(args) as session:
-        text = session.wallet().address(args.slot)
+        text = session.wallet().address(slot)
     if args.json:
-        print_json({"slot": args.slot, "address": text})
+        print_json({"slot": slot, "address": text})
     else:
         print(text)
     return 0
@@ -68,7 +69,12 @@ def import_seed(args: argparse.Namespace) -> int:
 def _seed(file: str | None) -> bytes | str:
     """A mnemonic, or entropy in hex, of a file's first line or from the terminal; never an argument."""
     if file is None:
-        text = getpass("mnemonic, or its entropy in hex: ")
+        ask = asker()
+        if ask is None:
+            raise UsageError("there is no terminal to ask on: --file FILE, or --file - for stdin")
+        text = ask("mnemonic, or its entropy in hex: ")
+    elif file == "-":
+        text = sys.stdin.readline()
     else:
         try:
             text = Path(file).read_text(encoding="utf-8").partition("\n")[0]
@@ -93,7 +99,7 @@ def policies(args: argparse.Namespace) -> int:
         style = Style()
         print(style.bold(f"{'no':<4}{'slot':<6}{'chain':<8}{'uses':<7}{'until':<22}domain"))
         for one in found:
-            print(f"{one.number:<4}{one.slot:<6}{one.chain:<8}{one.uses:<7}{_time(one.until):<22}{one.domain}")
+            print(f"{one.number:<4}{one.slot:<6}{one.chain:<8}{one.uses:<7}{time_of(one.until):<22}{one.domain}")
     else:
         print("no domain may log in without asking; bsim wallet login --remember asks for that")
     return 0
@@ -106,13 +112,9 @@ def _policy_json(policy: LoginPolicy) -> dict[str, object]:
         "slot": policy.slot,
         "chain": policy.chain,
         "uses": policy.uses,
-        "until": _time(policy.until),
-        "last": _time(policy.last),
+        "until": time_of(policy.until),
+        "last": time_of(policy.last),
     }
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def attest(args: argparse.Namespace) -> int:
@@ -120,8 +122,9 @@ def attest(args: argparse.Namespace) -> int:
     challenge = None if args.challenge is None else parse_hex(args.challenge, "the challenge")
     if challenge is not None and not 8 <= len(challenge) <= 64:
         raise UsageError("a challenge has 8 to 64 bytes")
+    slot = slot_number(args.slot)
     with opened(args) as session:
-        found = session.wallet().attest(args.slot, challenge)
+        found = session.wallet().attest(slot, challenge)
     fault = found.verify()
     told = _attestation(found) | {"verified": not fault}
     if args.json:

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bsim.chains import chainmaker, conflux, evm, fisco
+from bsim.applets.confirm import visible
+from bsim.chains import addresses, chainmaker, conflux, evm, fisco
 from bsim.cli.common import Style, UsageError, parse_hex, print_json
 from bsim.cli.json_file import read_object
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.show import shortened
 from bsim.client import Account, Signed, Wallet
 from bsim.client.signing import named
+from bsim.crypto.algorithm import Algorithm
 
 _CORE: Final = 503
 _ENCODERS: Final[Mapping[str, Callable[[Mapping[str, object]], bytes]]] = {
@@ -62,7 +64,7 @@ def typed(args: argparse.Namespace) -> int:
 
 def login(args: argparse.Namespace) -> int:
     """Have a sign-in signed: after a yes on the phone, or at once where the user has allowed it."""
-    content = _bytes(args.file)
+    content = _bytes(args.file).removesuffix(b"\n")  # as editors end a file; no message of EIP-4361 ends so
     if (args.remember is None) != (args.until is None):
         raise UsageError("--remember N and --until DATE go together: how often, and until when")
     uses, until = (args.remember, _date(args.until)) if args.remember is not None else (0, 0)
@@ -103,14 +105,24 @@ def _chosen(accounts: Iterable[Account], slot: int | None, family: str, claimed:
     kind = named(family)
     fitting = [one for one in there if one.algorithm in kind.algorithms]
     fitting = [one for one in fitting if one.coin_type in (kind.coin_types or {one.coin_type})]
-    if isinstance(claimed, str):
-        own = [one for one in fitting if (one.address or "").lower() == claimed.lower()]
-        fitting = own or fitting
     # Core Space's accounts are of another form than Ethereum's, whose families take any coin.
-    usual = [one for one in fitting if kind.coin_types or one.coin_type != _CORE]
-    if not (usual or fitting):
+    usual = [one for one in fitting if kind.coin_types or one.coin_type != _CORE] or fitting
+    if not usual:
         raise UsageError("the card has no key for this; bsim wallet derive makes one")
-    return (usual or fitting)[0]
+    try:
+        wanted = addresses.parse(str(claimed))
+    except ValueError:
+        return usual[0]
+    own = next((one for one in fitting if _is_of(wanted, one)), None)
+    if own is None:
+        raise UsageError(f"{claimed} is no account of this card; --slot N signs with another's key all the same")
+    return own
+
+
+def _is_of(wanted: addresses.Account, account: Account) -> bool:
+    """Whether an address is that of a key over secp256k1, on whatever network."""
+    of = conflux.address_bytes if wanted.network else evm.address_bytes
+    return account.algorithm is Algorithm.SECP256K1 and of(account.public_key) == wanted.account
 
 
 def _tell(args: argparse.Namespace, account: Account, signed: Signed) -> None:
@@ -118,7 +130,7 @@ def _tell(args: argparse.Namespace, account: Account, signed: Signed) -> None:
         print_json(as_json(account, signed))
         return
     style = Style()
-    print(style.bold(signed.summary.title))
+    print(style.bold(visible(signed.summary.title)))
     lines = list(told(account, signed))
     wide = max(len(label) for label, _ in lines) + 2
     for label, text in lines:
@@ -128,7 +140,7 @@ def _tell(args: argparse.Namespace, account: Account, signed: Signed) -> None:
 def told(account: Account, signed: Signed) -> Iterator[tuple[str, str]]:
     """What was shown and what came of it, as lines for people."""
     for line in signed.summary.lines:
-        yield line.label, shortened(" ".join(line.text.split()), 76, 20)
+        yield line.label, shortened(visible(" ".join(line.text.split())), 76, 20)
     if signed.summary.hidden:
         yield "not shown", ", ".join(signed.summary.hidden)
     yield "signed with", f"slot {account.slot}, {account.coin}, {account.address or account.public_key.hex()}"

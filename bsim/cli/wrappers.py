@@ -43,6 +43,7 @@ class Wrapping:
     rules: "tuple[Rule, ...]"
     seed: int | None
     link: str
+    link_rules: "tuple[Rule, ...]" = ()
 
     def user(self, user: "User") -> "User":
         """The phone's user, whose dialogues are recorded if anything is."""
@@ -56,11 +57,15 @@ class Wrapping:
             card = faults = Faults(card, self.rules, seed=self.seed)
             if self.seed is None:
                 note(f"--fault-seed {faults.seed} makes these faults the same again")
-        if self.trace:
-            from bsim.lab.record import Recorder
+        return self.recorded(card)
 
-            card = Recorder(card, self.trace)
-        return card
+    def recorded(self, card: "Card") -> "Card":
+        """The card, recorded if that was asked for."""
+        if self.trace is None:
+            return card
+        from bsim.lab.record import Recorder
+
+        return Recorder(card, self.trace)
 
 
 @contextmanager
@@ -77,7 +82,12 @@ def wrapping(args: argparse.Namespace) -> Iterator[Wrapping]:
 
             trace = TraceWriter(path, target=args.on, link=args.link, redact_ciphertext=args.redact_ciphertext)
             stack.callback(trace.close)
-        yield Wrapping(trace, rules, given.get("fault_seed"), given.get("link", ""))
+        link = given.get("link", "")
+        on_link = tuple(rule for rule in rules if rule.on_link)
+        if on_link and not given.get("ble"):
+            raise UsageError(f"{on_link[0].actions[0].kind} is done by a link with frames: `bsim serve --ble`")
+        on_card = tuple(rule for rule in rules if not rule.on_link)
+        yield Wrapping(trace, on_card, given.get("fault_seed"), link, on_link)
 
 
 @contextmanager
@@ -87,13 +97,15 @@ def told() -> Iterator[None]:
     if any(isinstance(handler, _Told) for handler in logger.handlers):
         yield
         return
-    handler, level = _Told(sys.stderr), logger.level
+    handler, level, propagate = _Told(sys.stderr), logger.level, logger.propagate
     handler.setFormatter(logging.Formatter("bsim: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # a library may set up the root logger unasked; nothing is told twice
     try:
         yield
     finally:
+        logger.propagate = propagate
         logger.setLevel(level)
         logger.removeHandler(handler)
 

@@ -47,7 +47,7 @@ class ScriptedUser:
     `yes` is `right`, and `no` (or `deny`) types the BPIN and says no; `cancel` ends the session; `silent` does nothing,
     or with a delay lets the phone give up; digits are typed as they are, and no yes. Texts that are only shown use up
     no step. Told that the BPIN it typed is wrong, one who typed the right one cancels: it knows no other, and the tries
-    that are left are not its to spend.
+    that are left are not its to spend. Of a list, digits choose the item of that number, and the others the first.
     """
 
     def __init__(self, script: str, bpin: str = "123456", new_bpin: str | None = None) -> None:
@@ -73,6 +73,9 @@ class ScriptedUser:
                 respond(Reply(Result.NO_RESPONSE_FROM_USER), step.delay)
         elif step.action == "cancel":
             respond(Reply(Result.TERMINATED_BY_USER), step.delay or 0.0)
+        elif command.type == CommandType.SELECT_ITEM:
+            item = int(step.action) if step.action.isdigit() else command.items[0][0]
+            respond(Reply(Result.PERFORMED, item=item), step.delay or 0.0)
         else:
             respond(Reply(Result.PERFORMED, self._text(command, step.action)), step.delay or 0.0)
 

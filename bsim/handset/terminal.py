@@ -5,6 +5,7 @@ import sys
 from getpass import getpass
 from threading import Thread
 
+from bsim.applets.confirm import visible
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result
 from bsim.handset.phone import Reply, Respond
 
@@ -30,20 +31,25 @@ class TerminalUser:
     def asked(self, command: ProactiveCommand, respond: Respond) -> None:
         """Show a dialogue; Ctrl-D or an empty answer cancels it."""
         if command.type == CommandType.DISPLAY_TEXT:
-            print(f"\n[phone] {command.text}", file=sys.stderr)
+            print(f"\n[phone] {visible(command.text)}", file=sys.stderr)
             respond(Reply(Result.PERFORMED), 0.0)
             return
         Thread(target=self._ask, args=(command, respond), name="bsim-handset", daemon=True).start()
 
     def _ask(self, command: ProactiveCommand, respond: Respond) -> None:
+        for number, text in command.items:
+            print(f"[phone] {number}: {text}", file=sys.stderr)
         yes_no = command.type == CommandType.GET_INKEY
-        prompt = f"\n[phone] {command.text}{' (y/n)' if yes_no else ''}: "
+        prompt = f"\n[phone] {visible(command.text)}{' (y/n)' if yes_no else ''}: "
         try:
             typed = getpass(prompt) if command.hidden else input(prompt)
         except EOFError:
             typed = ""
         if not typed:
             respond(Reply(Result.TERMINATED_BY_USER), 0.0)
+        elif command.items:
+            item = int(typed) if typed.isdigit() and int(typed) in dict(command.items) else None
+            respond(Reply(Result.TERMINATED_BY_USER if item is None else Result.PERFORMED, item=item), 0.0)
         elif yes_no:
             respond(Reply(Result.PERFORMED, "\1" if typed.lower().startswith("y") else "\0"), 0.0)
         elif len(typed) > command.maximum:

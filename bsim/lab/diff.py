@@ -119,22 +119,26 @@ def name_of(exchange: Exchange) -> str:
 
 
 def command_of(raw: bytes) -> Command | None:
-    """The declaration of what was sent; None for what fits none exactly."""
-    found = declared(raw) if len(raw) >= 4 else []
-    exact = [command for command in found if raw[2] in command.p1.legal and raw[3] in command.p2.legal]
-    return exact[0] if exact else None
+    """The declaration of what was sent, whatever was selected; None for what fits none exactly."""
+    return next(iter(commands_of(raw)), None)
+
+
+def commands_of(raw: bytes) -> list[Command]:
+    """The declarations of what was sent: applications may share class and instruction, and P1 and P2 as well."""
+    return [command for command in declared(raw) if command.takes(raw)] if len(raw) >= 4 else []
 
 
 def _compare(pair: Pair) -> Iterator[Difference]:
     shapes = Shapes(), Shapes()
     decoder = Decoder(spec())
     for one, other in zip(pair.first.exchanges, pair.second.exchanges, strict=False):
-        command = command_of(one.raw)
-        sent = decoder.command(one.raw).shown
+        decoded = decoder.command(one.raw)
+        command = decoded.command if decoded.command and decoded.command.takes(one.raw) else None
         if one.step.command is not None and (found := _exchange(pair.case, command, one, other, shapes)):
             what, first, second = found
-            yield Difference(what, pair.case.command or name_of(one), pair.case.title, sent, first, second)
+            yield Difference(what, pair.case.command or name_of(one), pair.case.title, decoded.shown, first, second)
             return  # what comes after may only follow from it
+        decoder.response(decoded, one.response or b"")
     for first, second in zip_longest(pair.first.shown, pair.second.shown, fillvalue="nothing"):
         if _anyones(first) != _anyones(second):
             yield Difference("dialogue", pair.case.command or "scenario", pair.case.title, "", first, second)

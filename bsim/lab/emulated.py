@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from bsim.ports import Card, Store
 from bsim.profiles import power_on
+from bsim.store import RamStore
 
 Phone = Callable[[Card], Card]
 """Puts a card into a phone, or leaves it bare."""
@@ -60,6 +61,10 @@ class EmulatedCard:
     def fork(self, path: Path | None = None) -> "EmulatedCard":
         """Answer another card with the same contents, powered on: in memory, or in a new file for a card in a file."""
         return EmulatedCard(self._store.fork(path), self._phone)
+
+    def fork_store(self) -> SnapshotStore:
+        """Answer a copy of the card's contents in memory, for a card in another phone."""
+        return RamStore(dict(self._store.read()))
 
     def close(self) -> None:
         """Power off for good, and let go of the store."""

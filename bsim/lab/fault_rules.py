@@ -36,14 +36,26 @@ class Kind(StrEnum):
     CORRUPT = "corrupt"
     SET = "set"
     INJECT = "inject"
+    LOSE_FRAME = "lose-frame"
+    REPEAT_FRAME = "repeat-frame"
+    SWAP_FRAME = "swap-frame"
+    DISCONNECT = "disconnect"
+    REFUSE_WRITE = "refuse-write"
+    STRAY = "stray"
+
+
+ON_LINK: Final = frozenset(
+    {Kind.LOSE_FRAME, Kind.REPEAT_FRAME, Kind.SWAP_FRAME, Kind.DISCONNECT, Kind.REFUSE_WRITE, Kind.STRAY}
+)
+"""What happens between app and card, and is done by a link that has frames: bsim.lab.link_faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing a rule does. `late` is after the card carried the command out, else before it gets it.
 
-    `seconds` and `spread` are of DELAY; `data` of ANSWER, INJECT and SET; `position`, from 1, of CORRUPT and SET;
-    `command` tells that SET is in the command.
+    `seconds` and `spread` are of DELAY; `data` of ANSWER, INJECT, SET and STRAY; `position`, from 1, of CORRUPT, SET
+    and of what is done to a frame; `command` tells that SET is in the command.
     """
 
     kind: Kind
@@ -70,6 +82,11 @@ class Rule:
     every: int | None = None
     probability: float | None = None
     times: int | None = None
+
+    @property
+    def on_link(self) -> bool:
+        """Whether a link carries it out, and not the card's wrapper; no rule is of both kinds."""
+        return self.actions[0].kind in ON_LINK
 
 
 def parse(text: str) -> Rule:
@@ -109,6 +126,8 @@ class _Parser:
         while self._peek() == "then":
             self._at += 1
             actions.append(self._action())
+            if (actions[-1].kind in ON_LINK) != (actions[0].kind in ON_LINK):
+                raise self._fault("one rule acts on the card or on the link, not on both", -1)
         if self._at < len(self._words):
             raise self._fault("the rule ends here; `then` begins another action")
         named = {("commands" if key == "on" else key): value for key, value in conditions.items()}
@@ -126,7 +145,7 @@ class _Parser:
         action = _ACTIONS[word](self)
         if self._peek() != "late":
             return action
-        if action.kind in {Kind.CORRUPT, Kind.SET}:
+        if action.kind in {Kind.CORRUPT, Kind.SET, Kind.REFUSE_WRITE}:
             raise self._fault(f"{action.kind} is never late: it says itself what it changes")
         self._at += 1
         return replace(action, late=True)
@@ -204,6 +223,12 @@ class _Parser:
         self.word("byte")
         return Action(Kind.SET, position=self.count(), data=bytes((self.byte(),)), command=command, late=not command)
 
+    def frame(self, kind: Kind) -> Action:
+        return Action(kind, position=self.count())
+
+    def stray(self) -> Action:
+        return Action(Kind.STRAY, data=self.hex(1, "what is notified, in hex"))
+
     def word(self, *wanted: str) -> str:
         word = self._take(" or ".join(wanted))
         if word not in wanted:
@@ -251,4 +276,10 @@ _ACTIONS: Final[Mapping[str, Callable[[_Parser], Action]]] = {
     "corrupt": _Parser.corrupt,
     "set": _Parser.set,
     "inject": _Parser.inject,
+    "lose-frame": lambda parser: parser.frame(Kind.LOSE_FRAME),
+    "repeat-frame": lambda parser: parser.frame(Kind.REPEAT_FRAME),
+    "swap-frame": lambda parser: parser.frame(Kind.SWAP_FRAME),
+    "disconnect": lambda _: Action(Kind.DISCONNECT),
+    "refuse-write": lambda _: Action(Kind.REFUSE_WRITE),
+    "stray": _Parser.stray,
 }

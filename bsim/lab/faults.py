@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from threading import Lock, RLock
 from typing import Final
 
-from bsim.lab.fault_rules import ANY, Action, Kind, Rule, parse
+from bsim.lab.fault_rules import ANY, Action, FaultError, Kind, Rule, parse
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
 from bsim.spec import spec
 from bsim.spec.decode import Decoded, Decoder
 
 _log: Final = logging.getLogger(__name__)
-_SEEDS: Final = 1 << 32
+# SELECT and MANAGE CHANNEL: what commands mean after them, and so which rules they fit.
+_SELECTING: Final = frozenset({b"\xa4", b"\x70"})
+SEEDS: Final = 1 << 32
+"""Seeds of faults are below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,12 @@ class Faults:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.card: Final = card
-        self.seed: Final = secrets.randbelow(_SEEDS) if seed is None else seed
+        self.seed: Final = secrets.randbelow(SEEDS) if seed is None else seed
         self._sleep: Final = sleep
         self._decoder: Final = Decoder(spec())
         self._talking: Final = RLock()  # one command at a time, delays and all
         self._lock: Final = Lock()  # the rules; never held while something takes time
-        self._rules: dict[int, _Armed] = {}
+        self._rules: dict[int, ArmedRule] = {}
         self._last = 0
         self._passed = 0
         self._lost: CardLost | None = None
@@ -59,13 +62,15 @@ class Faults:
             self.add(rule)
 
     def add(self, rule: Rule | str) -> int:
-        """Add a rule after the others; answers its number. FaultError if it cannot be read."""
+        """Add a rule after the others; answers its number. FaultError if it cannot be read, or is one for a link."""
         rule = parse(rule) if isinstance(rule, str) else rule
+        if rule.on_link:
+            raise FaultError(
+                f"{rule.actions[0].kind} is done by a link with frames, as `bsim serve --ble` has\n  {rule.text}"
+            )
         with self._lock:
             self._last += 1
-            # Each rule draws from numbers of its own: one more rule does not change what the others do.
-            numbers = random.Random(f"{self.seed}:{self._last}")  # noqa: S311 - faults, no secrets
-            self._rules[self._last] = _Armed(self._last, rule, numbers)
+            self._rules[self._last] = ArmedRule(self._last, rule, self.seed)
             return self._last
 
     def remove(self, number: int) -> None:
@@ -77,6 +82,11 @@ class Faults:
         """The rules there are, in their order."""
         with self._lock:
             return [ActiveRule(one.number, one.rule.text, one.fitted, one.fired) for one in self._rules.values()]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing can happen: there is no rule, and the card was not lost by one."""
+        return not self._rules and self._lost is None
 
     def reset(self) -> bytes:
         """Power-cycle the card; one that was removed is put in again."""
@@ -90,6 +100,9 @@ class Faults:
         with self._talking:
             if self._lost is not None:
                 raise type(self._lost)(str(self._lost))
+            if not self._rules and command[1:2] not in _SELECTING:
+                self._passed += 1  # nothing can happen, and nothing that rules of later would have to know
+                return self.card.transmit(command)
             decoded = self._decoder.command(command)
             due = self._due(decoded, command)
             if not due:
@@ -98,7 +111,7 @@ class Faults:
                 return response
             return self._misbehave(due, decoded, command)
 
-    def _due(self, decoded: Decoded, command: bytes) -> "Sequence[_Armed]":
+    def _due(self, decoded: Decoded, command: bytes) -> "Sequence[ArmedRule]":
         with self._lock:
             self._passed += 1
             due = [one for one in self._rules.values() if one.due(decoded, command)]
@@ -106,7 +119,7 @@ class Faults:
             _log.info("fault %d fired at command %d (%s): %s", one.number, self._passed, decoded.name, one.rule.text)
         return due
 
-    def _misbehave(self, due: "Sequence[_Armed]", decoded: Decoded, command: bytes) -> bytes:
+    def _misbehave(self, due: "Sequence[ArmedRule]", decoded: Decoded, command: bytes) -> bytes:
         # In the order of the rules; the first answer counts, and what is lost stays so.
         steps = [(one, action) for one in due for action in one.rule.actions]
         answer: bytes | None = None
@@ -121,7 +134,7 @@ class Faults:
                 answer = self._behind(one, action, answer)
         return answer
 
-    def _before(self, one: "_Armed", action: Action, command: bytes) -> tuple[bytes, bytes | None]:
+    def _before(self, one: "ArmedRule", action: Action, command: bytes) -> tuple[bytes, bytes | None]:
         """What happens before the card gets the command: the command it gets, or the answer in its place."""
         if action.kind is Kind.ANSWER:
             return command, action.data
@@ -130,7 +143,7 @@ class Faults:
         self._either(one, action)
         return command, None
 
-    def _behind(self, one: "_Armed", action: Action, answer: bytes) -> bytes:
+    def _behind(self, one: "ArmedRule", action: Action, answer: bytes) -> bytes:
         """What happens after the card answered: the answer the app gets."""
         if action.kind is Kind.ANSWER:
             return action.data
@@ -141,7 +154,7 @@ class Faults:
         self._either(one, action)
         return answer
 
-    def _either(self, one: "_Armed", action: Action) -> None:
+    def _either(self, one: "ArmedRule", action: Action) -> None:
         """What may happen before or after."""
         if action.kind is Kind.DELAY:
             self._sleep(max(0.0, action.seconds + action.spread * one.numbers.uniform(-1, 1)))
@@ -158,15 +171,16 @@ class Faults:
             raise self._lost
 
 
-class _Armed:
+class ArmedRule:
     """A rule at work, and what it remembers."""
 
     __slots__ = ("fired", "fitted", "number", "numbers", "rule", "seen")
 
-    def __init__(self, number: int, rule: Rule, numbers: random.Random) -> None:
+    def __init__(self, number: int, rule: Rule, seed: int) -> None:
         self.number: Final = number
         self.rule: Final = rule
-        self.numbers: Final = numbers
+        # Each rule draws from numbers of its own: one more rule does not change what the others do.
+        self.numbers: Final = random.Random(f"{seed}:{number}")  # noqa: S311 - faults, no secrets
         self.seen = 0
         self.fitted = 0
         self.fired = 0

@@ -105,11 +105,15 @@ def danger_of(command: bytes, *, extended: bool = True) -> Danger:
 
 
 def declared(command: bytes) -> list[Command]:
-    """Answer the declarations an APDU may be meant for: by instruction and class, or by the instruction alone."""
+    """Answer the declarations an APDU may be meant for: by instruction and class, or by the instruction alone.
+
+    Those that P1 and P2 fit come first, and of these and the others the card's own.
+    """
     every = [c for applet in spec().applets.values() for c in applet.commands.values() if c.ins == command[1]]
     # A card that does not look at the class would carry it out all the same; but our own instructions mean something
     # else in the classes of ISO/IEC 7816-4, where D6 is UPDATE BINARY.
-    return [c for c in every if CLAS[command[0]].base in c.cla] or [c for c in every if not c.extension]
+    found = [c for c in every if CLAS[command[0]].base in c.cla] or [c for c in every if not c.extension]
+    return sorted(found, key=lambda c: (not c.takes(command), c.applet != "uicc"))
 
 
 def _proves_pin(command: bytes) -> bool:

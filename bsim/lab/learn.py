@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from bsim.lab.diff import Pair, command_of, differences
+from bsim.lab.diff import Pair, commands_of, differences
 from bsim.lab.likeness import Latency, Likeness, command_name
 from bsim.lab.runner import Exchange
 from bsim.lab.shape import is_own
@@ -85,8 +85,8 @@ def _answers(found: Iterable[tuple[Exchange, Exchange]]) -> Iterator[tuple[str, 
     """Whole answers it gives to a command where ours differ, unless they hold what is one card's own."""
     seen: defaultdict[str, set[tuple[bytes, bytes]]] = defaultdict(set)
     for one, other in found:
-        command = command_of(one.raw)
-        secret = command is not None and (is_own(command) or any(field.secret for field in command.data))
+        maybe = commands_of(one.raw)
+        secret = any(is_own(command) or any(field.secret for field in command.data) for command in maybe)
         # Where only the status word differs, that is learned for the command as a whole.
         if not secret and one.sw == other.sw and one.response is not None and other.response is not None:
             seen[one.raw.hex().upper()].add((one.response, other.response))

@@ -15,6 +15,8 @@ class FaultyStore:
     After a cut nothing works any more, as without power; what was written is in the store underneath.
     """
 
+    __slots__ = ("_after", "_cut_at", "_off", "changes", "store")
+
     def __init__(self, store: Store, cut_at: int | None = None, *, after: bool = False) -> None:
         self.store = store
         self.changes: list[Mapping[str, bytes | None]] = []

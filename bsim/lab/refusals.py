@@ -25,6 +25,13 @@ _LACKS: Final[Mapping[str, SW | None]] = {
     "bpin_usable": None,
     "restore": SW.SECURITY_STATUS_NOT_SATISFIED,
     "issuer_session": SW.SECURITY_STATUS_NOT_SATISFIED,
+    "application": None,
+    "pin1": None,
+    "gsm_directory": SW.CONDITIONS_NOT_SATISFIED,
+    "chv1": None,
+    "card_in_use": None,
+    "secure_channel": SW.SECURITY_STATUS_NOT_SATISFIED,
+    "import_channel": None,
 }
 _UNKNOWN: Final = (
     SW.CONDITIONS_NOT_SATISFIED,
@@ -34,6 +41,7 @@ _UNKNOWN: Final = (
 # Of classes no card has, one that a reader does not keep for itself: it takes FF for an order to the reader.
 _NO_CLASS: Final = 0x20  # for future use: ISO/IEC 7816-4 5.4.1
 _CHAINING, _SECURED = 0x10, 0x0C
+_GSM: Final = 0xA0  # the class without chaining. 3GPP TS 51.011 9.2
 _MOST_LC: Final = 255
 
 
@@ -63,8 +71,16 @@ def absent() -> Iterator[Case]:
     for command in commands().values():
         if command.extension:
             raw = _header(command) + CommandApdu(0, 0, 0, 0, bytes(min(command.lc_minimum, _MOST_LC))).encode()[4:]
-            steps = [*_select(command), Step(0, raw.hex().upper(), f"{SW.INS_NOT_SUPPORTED:04X}")]
+            # Where a command of the real card shares class and instruction, what is wrong is P1 and P2.
+            sw = SW.WRONG_P1_P2 if _shared(command) else SW.INS_NOT_SUPPORTED
+            steps = [*_select(command), Step(0, raw.hex().upper(), f"{sw:04X}")]
             yield case(command.name, Kind.REFUSAL, "not in the strict profile", steps)
+
+
+def _shared(command: Command) -> bool:
+    there = (spec().applets[name].commands.values() for name in ("uicc", command.applet))
+    same = (one for commands in there for one in commands if one.ins == command.ins and command.cla[0] in one.cla)
+    return any(not one.extension for one in same)
 
 
 def _wrongs(command: Command, known: bool) -> Iterator[_Wrong]:
@@ -77,13 +93,15 @@ def _wrongs(command: Command, known: bool) -> Iterator[_Wrong]:
     secured = bytes((cla & 0x90 | _SECURED,)) + head[1:] + body
     yield _Wrong("secure messaging", secured, (SW.SECURE_MESSAGING_NOT_SUPPORTED,))
     yield _Wrong("an instruction it has not", head[:1] + unused + head[2:] + body, (SW.INS_NOT_SUPPORTED,))
-    if not command.chaining:
+    if not command.chaining and cla != _GSM:
         chained = bytes((cla | _CHAINING,)) + head[1:] + body
         yield _Wrong("a chain", chained, (SW.CHAINING_NOT_SUPPORTED,))
     wrong_p1, wrong_p2 = _other(command.p1), _other(command.p2)
-    p1, p2 = bytes((wrong_p1,)), bytes((wrong_p2,))
-    yield _Wrong("another P1", head[:2] + p1 + head[3:] + body, (SW.WRONG_P1_P2,))
-    yield _Wrong("another P2", head[:3] + p2 + body, (SW.WRONG_P1_P2,))
+    p1, p2 = bytes((wrong_p1 or 0,)), bytes((wrong_p2 or 0,))
+    if wrong_p1 is not None:
+        yield _Wrong("another P1", head[:2] + p1 + head[3:] + body, (SW.WRONG_P1_P2,))
+    if wrong_p2 is not None:
+        yield _Wrong("another P2", head[:3] + p2 + body, (SW.WRONG_P1_P2,))
     if lacking and known:
         yield _Wrong("what it needs is missing", head + body, lacking)
     yield from _lengths(command, head, lacking, known)
@@ -128,5 +146,5 @@ def _header(command: Command) -> bytes:
     return bytes((command.cla[0], command.ins, command.p1.legal[0], command.p2.legal[0]))
 
 
-def _other(parameter: Parameter) -> int:
-    return next(value for value in range(255, -1, -1) if value not in parameter.legal)
+def _other(parameter: Parameter) -> int | None:
+    return next((value for value in range(255, -1, -1) if value not in parameter.legal), None)

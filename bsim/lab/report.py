@@ -49,19 +49,19 @@ def as_json(target: str, results: Sequence[Result]) -> dict[str, object]:
 
 def junit(target: str, results: Sequence[Result]) -> str:
     """JUnit's XML, as CI servers read it: a suite a command, a test a case."""
-    suites = ElementTree.Element("testsuites", {"name": _printable(f"bsim conform {target}"), **_counts(results)})
+    suites = ElementTree.Element("testsuites", {"name": printable(f"bsim conform {target}"), **_counts(results)})
     for name in rows(results):
         own = [result for result in results if result.command == name]
         suite = ElementTree.SubElement(suites, "testsuite", {"name": name, **_counts(own)})
         for result in own:
             test = ElementTree.SubElement(
-                suite, "testcase", classname=name, name=_printable(result.case.title), time=f"{result.seconds:.6f}"
+                suite, "testcase", classname=name, name=printable(result.case.title), time=f"{result.seconds:.6f}"
             )
             if result.status is Status.DIFFERS:
-                failure = ElementTree.SubElement(test, "failure", message=_printable(result.words))
-                failure.text = _printable("\n".join(f"> {a}\n< {b}" for a, b in result.exchanges))
+                failure = ElementTree.SubElement(test, "failure", message=printable(result.words))
+                failure.text = printable("\n".join(f"> {a}\n< {b}" for a, b in result.exchanges))
             elif result.status is not Status.PASS:
-                ElementTree.SubElement(test, "skipped", message=_printable(f"{result.status}: {result.words}"))
+                ElementTree.SubElement(test, "skipped", message=printable(f"{result.status}: {result.words}"))
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -91,6 +91,6 @@ def _case(result: Result) -> dict[str, object]:
     }
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """XML 1.0 takes no control characters but these."""
     return "".join(character for character in text if character.isprintable() or character == "\n")

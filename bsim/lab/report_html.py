@@ -7,8 +7,9 @@ from typing import Final
 from bsim.lab.conform import Result, Status, rows
 from bsim.lab.report import summary
 
-_STYLE: Final = """
-:root { color-scheme: light dark; --pass: #2a7d3f; --differs: #b3261e; --none: #8a6d00; --line: #8884; }
+STYLE: Final = """
+:root { color-scheme: light dark; --pass: #2a7d3f; --differs: #b3261e; --none: #7a5f00; --line: #8884; }
+@media (prefers-color-scheme: dark) { :root { --pass: #6fcf8f; --differs: #ff8a80; --none: #e0b84a; } }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; }
@@ -29,7 +30,7 @@ def _page(target: str, results: Sequence[Result], version: str) -> Iterator[str]
     title = f"Conformance of {escape(target)}"
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>"
+    yield f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>"
     yield f"<p>{escape(summary(results))}. bsim {escape(version)}.</p>"
     yield "<table>\n<thead><tr><th>command</th>"
     yield "".join(f'<th class="number">{status}</th>' for status in Status) + "</tr></thead>\n<tbody>"

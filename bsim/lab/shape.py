@@ -102,11 +102,23 @@ def keys(stream: bytes) -> str:
     return " | ".join(told) + (f" | {rest[:1].hex().upper()} cut short" if rest else "")
 
 
+def content(data: bytes) -> str:
+    """The length of what was read from a file: numbers, names and places are the card's own."""
+    return f"{len(data)} bytes of a file"
+
+
+def authentication(data: bytes) -> str:
+    """Whether it went well, and the length: the keys are the subscriber's own."""
+    return f"{data[:1].hex().upper()}, {len(data)} bytes"
+
+
 _LEFT_OUT: Final[Mapping[str, Callable[[bytes], str]]] = {
     "signature": signature,
     "iccid": iccid,
     "ciphertext": envelope,
     "challenge": challenge,
+    "content": content,
+    "answer": authentication,
     "digest": tags,
     "asked": tags,
     "address": address,

@@ -25,19 +25,40 @@ class ProtocolError(Exception):
 
 def exchange(send: Send, command: bytes) -> bytes:
     """Carry one APDU over `send`, which carries TPDUs: response data in one piece, and the last status word."""
-    tpdu, data = _tpdu(command), b""
+    return follow(send, _tpdu(command))
+
+
+def follow(send: Send, command: bytes) -> bytes:
+    """Carry a command as it is, and do what 6Cxx, 61xx and 9Fxx ask for: response data in one piece, the last status.
+
+    ProtocolError if the card never comes to an end.
+    """
+    data = b""
+    cla = command[:1]
     for _ in range(_MOST_ROUNDS):
-        response = send(tpdu)
+        response = send(command)
         if len(response) < 2:
             raise ProtocolError("the card answered less than a status word")
-        if response[-2] == _WRONG_LE and len(tpdu) == 5:
-            tpdu = tpdu[:4] + response[-1:]
+        corrected = _with_le(command, response[-1:]) if response[-2] == _WRONG_LE else None
+        if corrected is not None:
+            command = corrected
             continue
         data += response[:-2]
         if response[-2] not in _MORE:
             return data + response[-2:]
-        tpdu = bytes((_class(command[0]), _GET_RESPONSE, 0, 0, response[-1]))
+        command = bytes((_class(cla[0]), _GET_RESPONSE, 0, 0, response[-1]))
     raise ProtocolError("the card never ends its response")
+
+
+def _with_le(command: bytes, le: bytes) -> bytes | None:
+    """The same command with another Le; None for one without a short one."""
+    try:
+        start, end, present = body(command)
+    except SwError:
+        return None
+    if present is None or start > 5:
+        return None
+    return command[: end if end > start else 4] + le
 
 
 def _tpdu(command: bytes) -> bytes:

@@ -2,31 +2,47 @@
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from operator import xor
 from typing import Final
 
-from bsim.applets import assets_state, issuer, signing_state, wallet_state
+from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
+from bsim.applets.file_session import ApplicationDirectory, FileSystem
+from bsim.applets.file_tree import FileTree
+from bsim.applets.installed import Application
 from bsim.applets.issuer import IssuerDomain, IssuerState
 from bsim.applets.keys import Keys
+from bsim.applets.menu import WalletMenu
+from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
+from bsim.applets.subscriber import Subscriber, swapped
 from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
 from bsim.applets.wallet_state import MAX_TRIES, WalletState
-from bsim.card.commands import ISSUER_ROUTES, STRICT_WALLET_ROUTES, WALLET_ROUTES
+from bsim.card.commands import (
+    FILE_ROUTES,
+    ISSUER_ROUTES,
+    STRICT_ISSUER_ROUTES,
+    STRICT_WALLET_ROUTES,
+    WALLET_ROUTES,
+)
 from bsim.card.uicc import Uicc
 from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.ports import Rng, Store
 from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
+from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
+from bsim.profiles.subscription import Subscription, new_files, subscription
 from bsim.spec import spec
-from bsim.store import Memory, RamStore, StoreError
+from bsim.spec.files import file_system
+from bsim.spec.objects import swapped_digits
+from bsim.store import Cell, Memory, RamStore, StoreError
 
 __all__ = [
     "DEFAULT_BPIN",
@@ -34,6 +50,7 @@ __all__ = [
     "TEST_OPENING_KEY",
     "Personalisation",
     "Profile",
+    "check_iccid",
     "default_engine",
     "encode_iccid",
     "personalisation",
@@ -43,9 +60,12 @@ __all__ = [
     "ram_card",
     "random_iccid",
     "stored_profile",
+    "subscription",
 ]
 
 _PROFILE_RECORD: Final = "card.profile"
+# The package the wallet applet would have come in; nothing tells the real one's name.
+_WALLET_LOAD_FILE: Final = bytes.fromhex("A000000533C000FF8600000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,7 @@ PROFILES: Final = {
     for profile in (
         Profile("strict", "the real card's commands and nothing else", rules=WalletRules(extended=False)),
         Profile("extended", "the real card's commands, and this project's at INS D0-DF"),
+        Profile("guarded", "as extended; IMPORT SEED wants a secure channel", rules=WalletRules(secure_import=True)),
     )
 }
 
@@ -90,6 +111,7 @@ class Personalisation:
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
     state: ReadyMade | None = None
+    subscription: Subscription = field(default_factory=Subscription)
 
 
 def profile_named(name: str) -> Profile:
@@ -107,6 +129,7 @@ def personalisation(
     profile: str = "extended",
     iccid: str | None = None,
     state: str | None = None,
+    sim: Subscription | None = None,
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
@@ -122,7 +145,14 @@ def personalisation(
     default_engine()  # nobody is to make a card first and learn then that nothing here can sign
     entropy = b"" if blank else (bip39.to_entropy(mnemonic) if mnemonic is not None else rng(32))
     encoded = encode_iccid(iccid) if iccid is not None else random_iccid(rng)
-    return Personalisation(profile=profile_named(profile), iccid=encoded, entropy=entropy, bpin=bpin, state=ready)
+    return Personalisation(
+        profile=profile_named(profile),
+        iccid=encoded,
+        entropy=entropy,
+        bpin=bpin,
+        state=ready,
+        subscription=sim or Subscription(),
+    )
 
 
 def personalise(store: Store, card: Personalisation) -> None:
@@ -146,6 +176,7 @@ def personalise(store: Store, card: Personalisation) -> None:
         keys.wipe()
     changes = wallet_state.LAYOUT.changes(None, state)
     changes |= issuer.LAYOUT.changes(None, IssuerState(card.iccid))
+    changes |= card.subscription.records(swapped_digits(card.iccid))
     store.write(changes | {_PROFILE_RECORD: card.profile.name.encode()})
 
 
@@ -157,28 +188,55 @@ def stored_profile(store: Store) -> Profile:
         raise StoreError("this store holds no card of a kind known here") from fault
 
 
-def power_on(store: Store, rng: Rng = secrets.token_bytes) -> Uicc:
-    """Build the card that a store holds; StoreError if it holds none."""
+def power_on(
+    store: Store, rng: Rng = secrets.token_bytes, *, rules: WalletRules | None = None, keys_engine: Engine | None = None
+) -> Uicc:
+    """Build the card that a store holds; StoreError if it holds none.
+
+    `rules` are others than its profile's; `keys_engine` is another engine than the default one.
+    """
     profile = stored_profile(store)
     memory = Memory(store)
     applets = spec().applets
     issued = memory.cell(issuer.LAYOUT)
-    domain = IssuerDomain(applets["issuer"].aids, ISSUER_ROUTES, issued)
-    cell, keys = memory.cell(wallet_state.LAYOUT), Keys(default_engine())
-    routes = WALLET_ROUTES if profile.rules.extended else STRICT_WALLET_ROUTES
     assets, signing = memory.cell(assets_state.LAYOUT), memory.cell(signing_state.LAYOUT)
+    rules = rules or profile.rules
+    extended = rules.extended
     wallet = WalletApplet(
         applets["wallet"].aids,
-        routes,
-        cell,
-        keys,
-        profile.rules,
+        WALLET_ROUTES if extended else STRICT_WALLET_ROUTES,
+        memory.cell(wallet_state.LAYOUT),
+        Keys(keys_engine or default_engine()),
+        rules,
+        domain=issued,
         registry=Registry(assets, memory.shelf(assets_state.BLOCKS)),
         contacts=Contacts(assets),
         signing=signing,
         device=Device(signing, lambda: issued.value.iccid, certify),
     )
-    return Uicc(profile.atr, (domain, wallet), memory, rng, profile.channels)
+
+    def erase() -> None:
+        wallet.keys.wipe()
+        wallet.registry.clear()
+        assets.put(replace(assets.value, contacts=()))
+        signing.put(signing.value.without_policies())
+        wallet.cell.put(as_new(wallet.cell.value))
+
+    managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
+    issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
+    domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
+    files = _files(memory, issued)
+    directories = (ApplicationDirectory(files, one.path) for one in file_system().applications())
+    card = Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
+    card.toolkit.menu = WalletMenu(wallet)
+    return card
+
+
+def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
+    """Build the file system of a card, with its PINs and its subscriber."""
+    who = Subscriber(memory.cell(subscriber.LAYOUT), issued)
+    tree = FileTree(file_system(), new_files(), memory.cell(file_tree.LAYOUT), who.content)
+    return FileSystem(FILE_ROUTES, tree, Pins(memory.cell(pins.LAYOUT)), who)
 
 
 def ram_card(card: Personalisation, rng: Rng = secrets.token_bytes) -> Uicc:
@@ -209,12 +267,24 @@ def encode_iccid(digits: str) -> bytes:
     """Write an ICCID of 19 or 20 digits as EF.ICCID: BCD, nibbles swapped, padded with F. ETSI TS 102 221 13.2."""
     if not digits.isascii() or not digits.isdigit() or len(digits) not in {19, 20}:
         raise ValueError("an ICCID has 19 or 20 digits")
-    padded = digits.ljust(20, "F")
-    return bytes.fromhex("".join(padded[at + 1] + padded[at] for at in range(0, 20, 2)))
+    return swapped(digits)
 
 
 def random_iccid(rng: Rng) -> bytes:
     """Make up an ICCID: telecom, China, China Telecom's digits, and a check digit that is right. ITU-T E.118."""
     digits = "898603" + str(int.from_bytes(rng(8), "big") % 10**12).zfill(12)
+    return encode_iccid(digits + check_digit(digits))
+
+
+def check_iccid(iccid: str) -> None:
+    """Refuse an ICCID of another length, or whose check digit is wrong; ValueError says which one would be right."""
+    encode_iccid(iccid)
+    right = check_digit(iccid[:-1])
+    if iccid[-1] != right:
+        raise ValueError(f"the last digit of an ICCID checks the others: here it would be {right}")
+
+
+def check_digit(digits: str) -> str:
+    """Answer the Luhn digit. ISO/IEC 7812-1 annex B."""
     doubled = (sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(digits)))
-    return encode_iccid(digits + str(-sum(doubled) % 10))
+    return str(-sum(doubled) % 10)

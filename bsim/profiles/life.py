@@ -20,19 +20,20 @@ def factory_reset(store: Store) -> None:
     """
     if LAYOUT.load(store.read()).terminated:
         raise StoreError("the card is terminated, and stays so")
-    _change(
-        store,
-        lambda state: replace(
-            state,
-            entropy=b"",
-            seed=b"",
-            slots=(),
-            bpin=DEFAULT_BPIN.encode(),
-            bpin_is_default=True,
-            tries=MAX_TRIES,
-            opened=False,
-        ),
-        SigningState.without_policies,
+    _change(store, as_new, SigningState.without_policies)
+
+
+def as_new(state: WalletState) -> WalletState:
+    """Answer a wallet as new, with no seed and no slots, the default BPIN and all tries."""
+    return replace(
+        state,
+        entropy=b"",
+        seed=b"",
+        slots=(),
+        bpin=DEFAULT_BPIN.encode(),
+        bpin_is_default=True,
+        tries=MAX_TRIES,
+        opened=False,
     )
 
 

@@ -7,6 +7,7 @@ from bsim.spec.load import SpecError, folder, load
 from bsim.spec.model import (
     Applet,
     Command,
+    Cost,
     Danger,
     Example,
     Extension,
@@ -23,6 +24,7 @@ from bsim.spec.model import (
 __all__ = [
     "Applet",
     "Command",
+    "Cost",
     "Danger",
     "Example",
     "Extension",
@@ -35,6 +37,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "encode",
+    "folder",
     "load",
     "spec",
     "sw_matches",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from bsim.apdu import CLAS, CommandApdu, body
+from bsim.apdu import CLAS, CommandApdu, SecureMessaging, body
 from bsim.spec.model import Applet, Command, Field, Parameter, Spec, sw_matches
 from bsim.spec.objects import Part, objects, whole_objects
 from bsim.sw import SW, SwError, describe
@@ -31,7 +31,10 @@ _KEYS_IN_RESPONSE: Final = frozenset({0x86, 0x87, 0x88, 0x89})
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A command: its bytes as they may be shown, its name (empty if it has none here), and its fields."""
+    """A command: its bytes as they may be shown, its name (empty if it has none here), and its fields.
+
+    `more` says that the rest of its data follows in the next command of a chain.
+    """
 
     shown: str
     name: str
@@ -40,6 +43,7 @@ class Decoded:
     fields: tuple[Part, ...]
     command: Command | None
     ins: int = -1
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Decoder:
         self._selected: dict[int, str] = {}
         self._cut: dict[int, tuple[str, bytes]] = {}
         self._hidden_rest: set[int] = set()
+        self._meanings: dict[tuple[str, str, int], str] = {}
         commands = [command for applet in spec.applets.values() for command in applet.commands.values()]
         self._secret_ins: Final = {c.ins for c in commands if self._any_secret(c.data)}
 
@@ -78,7 +83,7 @@ class Decoder:
         if len(raw) < _HEADER:
             return Decoded(spaced(raw), "", "not a command: it has less than four bytes", 0, (), None)
         cla = CLAS[raw[0]]
-        command = self._find(raw, cla.base)
+        command = self._find(raw, cla.base) or self._secured(raw)
         start, end = _data_range(raw)
         if command is None:
             return self._unknown(raw, cla.channel, start)
@@ -89,7 +94,8 @@ class Decoder:
         shown = spaced(raw, start, end, masked)
         data = tuple(_fields(raw, spans, masked)) if spans is not None else _rest(raw, start, end, masked)
         parts = (*_parameters(command, raw), *data)
-        return Decoded(shown, command.name, command.title, cla.channel, parts, command, raw[1])
+        more = cla.chaining and command.chaining
+        return Decoded(shown, command.name, command.title, cla.channel, parts, command, raw[1], more)
 
     def response(self, decoded: Decoded, raw: bytes) -> Answer:
         """Name the response to a command, and take note of what it changes for the next."""
@@ -102,20 +108,27 @@ class Decoder:
         if decoded.command is not None and (sw == SW.OK or sw >> 8 in _GOES_ON):
             self._note(decoded, data)
         shown = f"{MASK * len(data) if masked else data.hex().upper()} {sw:04X}".strip()
-        return Answer(shown, sw, ok, self._meaning(decoded.command, sw), parts)
+        # ISO/IEC 7816-4 5.3.3: 9000 to a link of a chain says that it was taken, and nothing of what the command does.
+        meaning = "taken, the rest follows" if decoded.more and sw == SW.OK else self._meaning(decoded.command, sw)
+        return Answer(shown, sw, ok, meaning, parts)
 
     def _find(self, raw: bytes, base: int) -> Command | None:
         """The card's own commands come first, then those of what is selected on the channel, then anyone's."""
         applets = self._spec.applets
         selected = self._selected.get(CLAS[raw[0]].channel, "")
-        for name in dict.fromkeys((_CARD, selected, *applets)):
-            if name not in applets:
-                continue
-            found = [c for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
-            exact = [c for c in found if raw[2] in c.p1.legal and raw[3] in c.p2.legal]
-            if found:
-                return (exact or found)[0]
-        return None
+        near = [name for name in (_CARD, selected) if name in applets]
+        others = [name for name in applets if name not in near]
+        names = (*near, *others)
+        found = [c for name in names for c in applets[name].commands.values() if c.ins == raw[1] and base in c.cla]
+        known = [c for c in found if c.applet in near] if selected else []
+        # Commands that share an instruction differ in P1 and P2.
+        return next((c for c in known or found if c.takes(raw)), next(iter(known or found), None))
+
+    def _secured(self, raw: bytes) -> Command | None:
+        """What a command of GlobalPlatform's secure messaging carries; its data end with a MAC."""
+        cla = CLAS[raw[0]]
+        plain = cla.base & ~(SecureMessaging.PROPRIETARY << 2)
+        return self._find(raw, plain) if cla.secure_messaging is SecureMessaging.PROPRIETARY else None
 
     def _unknown(self, raw: bytes, channel: int, start: int) -> Decoded:
         # A mistyped class or instruction must not put the BPIN on the screen, nor data without a length of their own.
@@ -165,9 +178,10 @@ class Decoder:
         return tuple(_value(field, data[start:end], frozenset()) for field, start, end in spans)
 
     def _meaning(self, command: Command | None, sw: int) -> str:
-        own = {pattern: words for pattern, words in (command.sw if command else {}).items() if sw_matches(pattern, sw)}
-        words = next(iter(own.values()), "")
-        return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
+        key = (command.applet, command.name, sw) if command else ("", "", sw)
+        if key not in self._meanings:
+            self._meanings[key] = _words(command, sw)
+        return self._meanings[key]
 
     def _note(self, decoded: Decoded, data: bytes) -> None:
         values = {part.name: part for part in decoded.fields}
@@ -181,6 +195,13 @@ class Decoder:
     def _applet(self, aid: bytes) -> str:
         applets: Iterable[Applet] = self._spec.applets.values()
         return next((a.name for a in applets if any(name.startswith(aid) for name in a.aids)), _NOTHING)
+
+
+def _words(command: Command | None, sw: int) -> str:
+    """What a status word says, and what the command's declaration says of it."""
+    own = (words for pattern, words in (command.sw if command else {}).items() if sw_matches(pattern, sw))
+    words = next(own, "")
+    return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
 
 
 def spaced(raw: bytes, start: int = 5, end: int | None = None, masked: frozenset[int] = frozenset()) -> str:

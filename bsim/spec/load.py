@@ -12,6 +12,7 @@ from typing import TypeVar
 from bsim.spec.model import (
     Applet,
     Command,
+    Cost,
     Danger,
     Example,
     Extension,
@@ -114,7 +115,7 @@ def folder() -> Traversable:
 
 def _declaration(file: Traversable) -> tuple[_Entry, _Entry] | None:
     """The head of a file and the file; None for one that holds no declaration."""
-    if not file.name.endswith(".toml"):
+    if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.files reads that one
         return None
     try:
         top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
@@ -198,6 +199,8 @@ def _command(
         p2=_parameter(entry, "p2"),
         when=_known(entry.texts("when"), conditions, entry.where),
         needs=_known(entry.texts("needs"), rights, entry.where),
+        makes=_known(entry.texts("makes"), rights, entry.where),
+        crypto=Cost(entry.text("crypto", Cost.NONE)),
         data=tuple(_field(item) for item in entry.entries("data")),
         response=tuple(_field(item) for item in entry.entries("response")),
         le=LeRule(entry.text("le", LeRule.RESPONSE)),

@@ -47,6 +47,14 @@ class Danger(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class Cost(StrEnum):
+    """What a command costs a card in cryptography: none to speak of, a signature, or many rounds of key derivation."""
+
+    NONE = "none"
+    SIGNATURE = "signature"
+    SLOW = "slow"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A named part of command or response data. Lengths are those of the value, in bytes."""
@@ -113,6 +121,8 @@ class Command:
     p2: Parameter
     when: tuple[str, ...]
     needs: tuple[str, ...]
+    makes: tuple[str, ...]
+    crypto: Cost
     data: tuple[Field, ...]
     response: tuple[Field, ...]
     le: LeRule
@@ -120,6 +130,10 @@ class Command:
     sw: Mapping[str, str]
     notes: tuple[str, ...]
     examples: tuple[Example, ...]
+
+    def takes(self, header: bytes) -> bool:
+        """Whether P1 and P2 of a header (4 bytes) are this command's."""
+        return header[2] in self.p1.legal and header[3] in self.p2.legal
 
     @property
     def le_asked(self) -> bool:
@@ -146,6 +160,16 @@ class Command:
         """The names of all that varies, in the order a handler takes it: P1, P2, Le, then data."""
         named = tuple(parameter.name for parameter in (self.p1, self.p2) if parameter.name)
         return named + (("le",) if self.le_asked else ()) + tuple(field.name for field in self.data)
+
+    @property
+    def nv_writes(self) -> int:
+        """The most writes the command makes to what survives power loss: a PIN try is written before it is judged."""
+        return {Danger.SAFE: 0, Danger.CONSUMES_TRY: 3}.get(self.danger, 1)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the fields that hold secrets, on the way in or out."""
+        return tuple(field.name for field in (*self.data, *self.response) if field.secret)
 
     def allows(self, sw: int) -> bool:
         """Whether the command itself declares this status word."""

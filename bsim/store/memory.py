@@ -1,6 +1,6 @@
 """The card's view of its records: one frozen state an applet, replaced whole, and shelves; committed all at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from bsim.ports import Store
@@ -24,14 +24,16 @@ class Layout(Generic[State]):
         self._kind = kind
         self._prefix = prefix
         self._codecs = codecs
+        # What a load needs of each field, made once: going back to a snapshot loads every state of a card.
+        self._fields = [(name, f"{prefix}.{name}", decode) for name, (_, decode) in codecs.items()]
         self._later = {f"{prefix}.{name}": value for name, value in (later or {}).items()}
 
     def load(self, records: Mapping[str, bytes]) -> State:
         """Build the state from its records; StoreError if one is missing or malformed."""
-        records = {**self._later, **records}
+        later = self._later
         try:
             return self._kind(
-                **{name: decode(records[f"{self._prefix}.{name}"]) for name, (_, decode) in self._codecs.items()}
+                **{name: decode(records[key] if key in records else later[key]) for name, key, decode in self._fields}
             )
         except (KeyError, ValueError) as fault:
             raise StoreError(f"the card's {self._prefix} records are incomplete or damaged") from fault
@@ -98,7 +100,7 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._parts: list[_Part] = []
+        self._parts: list[Cell[Any] | Shelf] = []
         self.dirty = False
 
     def cell(self, layout: Layout[State]) -> Cell[State]:
@@ -106,6 +108,11 @@ class Memory:
         cell = Cell(self, layout, layout.load(self._store.read()))
         self._parts.append(cell)
         return cell
+
+    @property
+    def parts(self) -> "Sequence[Cell[Any] | Shelf]":
+        """All cells and shelves."""
+        return self._parts
 
     def shelf(self, layout: Blocks) -> Shelf:
         """Load one applet's numbered values; StoreError if their records are damaged."""

@@ -10,22 +10,25 @@ from bsim.store.errors import StoreError
 class RamStore:
     """Records in memory: a card for as long as the process lives."""
 
+    __slots__ = ("_records", "_snapshots")
+
     def __init__(self, records: Mapping[str, bytes] | None = None) -> None:
-        self._records = dict(records or {})
-        self._snapshots: dict[str, dict[str, bytes]] = {}
+        # Records are replaced whole and never changed, which lets a snapshot keep them as they are.
+        self._records: Mapping[str, bytes] = MappingProxyType(dict(records or {}))
+        self._snapshots: dict[str, Mapping[str, bytes]] = {}
 
     def read(self) -> Mapping[str, bytes]:
         """Answer every record."""
-        return MappingProxyType(self._records)
+        return self._records
 
     def write(self, changes: Mapping[str, bytes | None]) -> None:
         """Make all the changes or none."""
-        kept = self._records | {name: value for name, value in changes.items() if value is not None}
-        self._records = {name: value for name, value in kept.items() if changes.get(name, value) is not None}
+        kept = {**self._records, **changes}
+        self._records = MappingProxyType({name: value for name, value in kept.items() if value is not None})
 
     def snapshot(self, name: str) -> None:
         """Keep all records as they are under a name, as long as the store lives."""
-        self._snapshots[name] = self._records  # `write` makes new records and never changes old ones
+        self._snapshots[name] = self._records
 
     def restore(self, name: str) -> None:
         """Bring back the records kept under a name; StoreError if there are none."""

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Slot
 
 from bsim.fleet import Fleet
 from bsim.fleet.accounts import accounts
@@ -36,6 +35,8 @@ def test_each_slot_holds_the_next_card_of_the_fleet(pcscd):
         finally:
             served.terminate()
         assert served.wait() == 0
+    from bsim.links.slot import Slot
+
     for reader in pcscd.readers:  # the next test must not meet these cards
         slot = Slot(reader)
         slot.wait(present=False)

@@ -57,7 +57,7 @@ def real_card(pcscd, slot_of):
 
 @pytest.fixture
 def slot_of(pcscd):
-    from conftest import Slot
+    from bsim.links.slot import Slot
 
     slots = {}
 
@@ -142,7 +142,7 @@ def test_the_verbs(real_card, ours, tmp_path, capsys):
     assert "STATUS: another P1" in capsys.readouterr().out
     assert main(["diff", "--on", target, "--on", ours, "--learn", str(tmp_path / "p.toml"), "--json"]) == 1
     found = {one["command"] for one in json.loads(capsys.readouterr().out)["differences"]}
-    assert found == {"STATUS", "GET_VERSION"}
+    assert found == {"STATUS", "GSM_STATUS", "GET_VERSION"}
     assert main(["apdu", "--on", ours, "--raw", "00A4040010A000000533C000FF860000000000054D", "00CA000000"]) == 1
     assert capsys.readouterr().out.splitlines()[1::2] == ["< 6114", "< 6C02"]
     assert main(["readers", "--watch", "--for", "0.5", "--json"]) == 0

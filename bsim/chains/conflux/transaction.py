@@ -38,7 +38,7 @@ _LAYOUTS: Final[dict[Kind, tuple[str, ...]]] = {
 _TITLES: Final = {Kind.LEGACY: "legacy", Kind.ACCESS_LIST: "CIP-2930", Kind.FEE_MARKET: "CIP-1559"}
 _NETWORKS: Final = {MAINNET: "Conflux Core Space", TESTNET: "Conflux Core Space Testnet"}
 _CHAIN_IDS: Final = 1 << 32
-_COLLATERAL: Final = 10**18 // 1024  # drip a byte: CIP-107's predecessor, 1 CFX for 1,024 bytes of storage
+_COLLATERAL: Final = 10**18 // 1024  # drip a byte of storage: 1 CFX for 1,024 (Conflux protocol specification)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,11 @@ def summary(transaction: "Transaction", names: Names) -> Summary:
 
     sent = amount(transaction.chain_id, transaction.value)
     told = action(transaction.to, transaction.data, sent, write)
-    lines = (*told.lines, *_terms(transaction), *access_lines(transaction.access_list, write))
-    authorized = tuple(_authorization(one, write) for one in transaction.authorizations)
-    return Summary(told.title, (*lines, *authorized), told.hidden)
+    authorized = [_authorization(one, write) for one in transaction.authorizations]
+    # EIP-7702: whatever the call is, this changes what accounts are. It stands where a user looks first.
+    title = f"{told.title}, and put code into accounts ({len(authorized)})" if authorized else told.title
+    lines = (*told.lines, *authorized, *_terms(transaction), *access_lines(transaction.access_list, write))
+    return Summary(title, lines, told.hidden)
 
 
 def _terms(transaction: "Transaction") -> Iterator[Line]:

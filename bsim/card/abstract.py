@@ -1,0 +1,194 @@
+"""A card's state in the few values that make it behave differently: what a fuzzer takes for one state.
+
+Nothing is listed by hand: sessions, applets, toolkit and persistent states are read slot by slot. Counters and lengths
+are put into buckets, secrets count by their length alone, channels other than the basic one by what is on them.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from operator import attrgetter
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final
+
+from bsim.applets.routes import Routes
+from bsim.applets.session import Session
+from bsim.applets.toolkit import Toolkit
+from bsim.card.freeze import slots_of
+from bsim.store import Cell, Memory
+
+_REMEMBERED: Final = 4096
+_MF: Final = b"\x3f\x00"  # a path of a file begins so, and which one is selected decides much
+_PATH: Final = 8
+_MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
+_SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
+_Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
+# What has its own place in the state, or is the same for all of a card's life.
+_ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
+
+
+class StateView:
+    """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed."""
+
+    __slots__ = (
+        "_applets",
+        "_changes",
+        "_current",
+        "_how",
+        "_how_kept",
+        "_kept",
+        "_parts",
+        "_readers",
+        "_seen",
+        "_toolkit",
+    )
+
+    def __init__(self, toolkit: Toolkit, applets: Sequence[object], memory: Memory, current: _Current) -> None:
+        """`current` answers what is selected on each channel, and all sessions."""
+        self._toolkit: Final = toolkit
+        self._applets: Final = applets
+        self._parts: Final = memory.parts
+        self._current: Final = current
+        self._seen: dict[int, tuple[object, tuple[object, ...], Hashable]] = {}
+        self._kept: dict[int, tuple[object, Hashable]] = {}
+        self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
+        self._changes = False
+        # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
+        self._how: dict[type, Callable[[Any], Hashable]] = {
+            bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
+            **dict.fromkeys((str, int), bool),
+            **_SAME,
+        }
+        self._how_kept: dict[type, Callable[[Any], Hashable]] = {
+            int: lambda value: value if 0 <= value < _MOST else _MOST,
+            bytes: lambda value: size(len(value)),
+            str: lambda value: size(len(value)),
+            **_SAME,
+        }
+
+    def __call__(self) -> Hashable:
+        """Answer the state the card is in now."""
+        current, sessions = self._current()
+        basic, slots = current[0], self._slots
+        on_channels = {id(one): one for one in current[1:] if isinstance(one, Session)}
+        others = [slots(one) for one in on_channels.values()]
+        hidden = [slots(one) for one in sessions if one is not basic and id(one) not in on_channels]
+        return (
+            slots(basic),
+            frozenset(others),
+            frozenset(hidden),
+            slots(self._toolkit),
+            tuple([slots(applet) for applet in self._applets]),
+            tuple(
+                [self._state(part.value) if isinstance(part, Cell) else part.after(-1) is None for part in self._parts]
+            ),
+        )
+
+    def _state(self, state: object) -> Hashable:
+        """What is never changed in place, only replaced whole: one that was seen needs no second look."""
+        known = self._kept.get(id(state))
+        if known is not None and known[0] is state:
+            return known[1]
+        if len(self._kept) > _REMEMBERED:
+            self._kept.clear()
+        values = [getattr(state, one.name) for one in fields(state)]  # type: ignore[arg-type]
+        shape = tuple([(self._how_kept.get(type(value)) or self._of)(value) for value in values])
+        self._kept[id(state)] = state, shape
+        return shape
+
+    def _slots(self, one: object) -> Hashable:
+        """Everything an object holds; read anew only if a slot holds another value, or one that changes in place."""
+        kind = type(one)
+        read = self._readers.get(kind)
+        if read is None:
+            read = self._readers[kind] = _reader(kind, one)
+        values = read(one)
+        known = self._seen.get(id(one))
+        if known is not None and known[0] is one and known[1] == values:
+            return known[2]
+        before, self._changes = self._changes, False
+        shape = (kind.__name__, *[self._of(value) for value in values])
+        if not self._changes:
+            if len(self._seen) > _REMEMBERED:
+                self._seen.clear()
+            self._seen[id(one)] = one, values, shape
+        self._changes |= before
+        return shape
+
+    def _of(self, value: object) -> Hashable:
+        kind = type(value)
+        how = self._how.get(kind)
+        if how is None:
+            how = self._how[kind] = self._choose(kind)
+        return how(value)
+
+    def _choose(self, kind: type) -> Callable[[Any], Hashable]:
+        if issubclass(kind, Enum):
+            return lambda value: value.name
+        if issubclass(kind, _ELSEWHERE) or _is_place(kind):
+            return lambda _: None
+        if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType):
+            return lambda value: value.__qualname__
+        if is_dataclass(kind):
+            return self._state
+        if issubclass(kind, tuple | frozenset):
+            return lambda value: (size(len(value)), frozenset(map(_form, value)))
+        return self._inside
+
+    def _inside(self, value: Any) -> Hashable:
+        """What changes in place, which no comparison of slots shows."""
+        self._changes = True
+        kind = type(value)
+        if kind is bytearray:
+            return bool(value)
+        if kind in {dict, list, set}:
+            return frozenset(map(type, value.values() if kind is dict else value))
+        return self._slots(value)
+
+
+def size(length: int) -> int:
+    """Put a length into its bucket: 0, 1 and 2 by themselves, then by powers of two."""
+    return length if length < 3 else 2 + length.bit_length()
+
+
+def _form(element: object) -> Hashable:
+    """What one of many is like: its kind, and its coded values."""
+    if is_dataclass(element):
+        values = [getattr(element, one.name) for one in fields(element)]
+        return type(element).__name__, *[value for value in values if isinstance(value, Enum | bool)]
+    return type(element).__name__
+
+
+def _is_place(kind: type) -> bool:
+    """Whether this is a card or an applet, by what it can do."""
+    return hasattr(kind, "reset") and (hasattr(kind, "transmit") or hasattr(kind, "session"))
+
+
+def _reader(kind: type, one: object) -> Callable[[Any], tuple[object, ...]]:
+    """Answer what reads everything an object of a class holds, the first of which is given."""
+    names = [name for name in slots_of(kind) if not _is_its_applets(one, name) and not _works(getattr(one, name, None))]
+    if not names:
+        return lambda each: tuple(vars(each).values()) if hasattr(each, "__dict__") else ()
+    get = attrgetter(*names) if len(names) > 1 else lambda each: (getattr(each, names[0]),)
+    if hasattr(one, "__dict__"):
+        return lambda each: (*get(each), *vars(each).values())
+    return get
+
+
+def _works(value: object) -> bool:
+    """Whether this only does things and remembers nothing: a method, or an object that holds nothing but such."""
+    if isinstance(value, MethodType | BuiltinFunctionType):
+        return True
+    kind = type(value)
+    if kind.__module__.split(".", 1)[0] != "bsim" or isinstance(value, Enum) or hasattr(value, "__dict__"):
+        return False
+    return not is_dataclass(kind) and all(_works(getattr(value, name, None)) for name in slots_of(kind))
+
+
+def _is_its_applets(one: object, name: str) -> bool:
+    """Whether a session's slot holds what its applet holds, and what counts as the applet's."""
+    if not isinstance(one, Session) or name == "routes":
+        return False
+    missing: Any = object()
+    held = getattr(one.applet, name, missing)
+    return held is not missing and held is getattr(one, name, None)

@@ -1,0 +1,138 @@
+"""`bsim fuzz run --on reader:NAME`: what may be done to the card, and where its account is kept."""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bsim.cli.common import UsageError, note, reader_options
+
+_LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
+
+if TYPE_CHECKING:
+    from bsim.cli.fuzz_run import LiveLine
+    from bsim.fuzz.campaign import Options
+    from bsim.fuzz.card_run import Place
+    from bsim.fuzz.crew import Crew
+    from bsim.fuzz.result import RunReport
+    from bsim.fuzz.safe import Policy, SafeCard
+    from bsim.lab.targets import OpenCard
+
+
+def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    """Fuzz the card in a reader; the card is let go of whatever happens."""
+    from bsim.fuzz.card_run import CardCampaign
+
+    with _admitted(args) as (card, policy, _):
+        place = _place(args)
+        campaign = CardCampaign(
+            card,
+            replace(options, folder=args.dir),
+            policy,
+            place,
+            args.on,
+            pretest=not args.no_pretest,
+            on_finding=line.found,
+        )
+        return campaign.run(line.show)
+
+
+def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    """Fuzz the cards in several readers: a process, or an actor of a cluster, for each."""
+    from functools import partial
+
+    from bsim.fuzz.crew import lead
+    from bsim.fuzz.farm import CardWorker, Farm
+    from bsim.fuzz.workers import SLICE, Coordinator
+
+    if args.unsafe:
+        raise UsageError("--unsafe is for one card: with several readers the rules are kept")
+    targets = tuple(args.on.split(","))
+    place = _place(args)
+    allowed = frozenset(args.allow_card)
+    reader, pretest = reader_options(args), not args.no_pretest
+    farm = Farm(targets, allowed, _policy(args), place.ledgers, place.journal.parent, reader, pretest)
+    make = partial(CardWorker, farm)
+    crew: Crew
+    if args.cluster is None:
+        from bsim.fuzz.parallel import Processes
+
+        crew = Processes(options, SLICE, make, _LET_GO)
+    else:
+        from bsim.fuzz.cluster import Actors, connect
+
+        crew = Actors(connect(args.cluster, len(targets)), options, SLICE, make, _LET_GO)
+    coordinator = Coordinator(options, args.on)
+    return lead(crew, len(targets), coordinator, line.show, line.found, replace=False)
+
+
+@contextmanager
+def safe_card(args: argparse.Namespace) -> Iterator["SafeCard"]:
+    """The card in a reader, every rule of safe mode around it; at the end it is left reset."""
+    from bsim.fuzz.ledger import Journal, Ledger
+    from bsim.fuzz.safe import SafeCard
+
+    with _admitted(args) as (card, policy, identity):
+        place = _place(args)
+        ledger, journal = Ledger(place.ledgers, identity), Journal(place.journal)
+        safe = SafeCard(card, policy, ledger, journal)
+        try:
+            yield safe
+            safe.reset()
+        finally:
+            ledger.close()
+            journal.close()
+
+
+@contextmanager
+def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, bytes]"]:
+    """The card in a reader, if it may be fuzzed; and what may be done to it, and its ATR and ICCID."""
+    from bsim.fuzz.card_run import check_allowed, digits, identity
+    from bsim.lab.targets import open_target
+
+    policy = _policy(args)
+    card = open_target(args.on, None, reader_options(args))
+    try:
+        atr, iccid = identity(card)
+        if args.unsafe:
+            typed = (args.i_own_this_card or "").replace(" ", "").upper()
+            if not typed or typed not in {atr.hex().upper(), digits(iccid)}:
+                raise UsageError("--unsafe needs --i-own-this-card with the card's ATR or ICCID, typed out")
+            note("unsafe: this card may be blocked or broken for good")
+        else:
+            check_allowed(atr, iccid, frozenset(args.allow_card))
+        yield card, policy, atr + iccid
+    finally:
+        card.close()
+
+
+def _place(args: argparse.Namespace) -> "Place":
+    """Where the card's account is, and the journal of this run."""
+    from bsim.fuzz.card_run import Place
+
+    folder = getattr(args, "dir", None) or Path("bsim-fuzz")
+    place = Place(args.ledger or state_folder(), folder / f"journal-{int(time.time())}.txt")
+    note(f"journal {place.journal}")
+    return place
+
+
+def _policy(args: argparse.Namespace) -> "Policy":
+    from bsim.applets.bpin import is_bpin
+    from bsim.fuzz.safe import Policy
+
+    if not is_bpin(args.bpin.encode()):
+        raise UsageError("a BPIN has six digits")
+    if args.pin_floor < 1:
+        raise UsageError("--pin-floor is 1 or more: with no try left the BPIN is blocked for good")
+    return Policy(args.bpin, args.tries_left, args.pin_floor, args.max_nv_writes, not args.no_writes, args.unsafe)
+
+
+def state_folder() -> Path:
+    """Answer where accounts are kept over runs. XDG Base Directory Specification."""
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".local" / "state"
+    return base / "bsim" / "fuzz-cards"

@@ -1,0 +1,322 @@
+"""`bsim fuzz run` and `bsim fuzz campaign`: bounded for CI, or until Ctrl-C."""
+
+import argparse
+import secrets
+import sys
+import time
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Final, TextIO
+
+from bsim.cli.common import UsageError, note, print_json
+from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_plant import add_plant
+from bsim.cli.fuzz_report import add_report_options, formats_of, tell, written
+
+if TYPE_CHECKING:
+    from bsim.fuzz.campaign import Options, Progress
+    from bsim.fuzz.files import Folder
+    from bsim.fuzz.finding import Finding
+    from bsim.fuzz.result import RunReport
+
+_RUN: Final = """\
+examples:
+  bsim fuzz run                                30 seconds, a new seed, which is printed
+  bsim fuzz run --seed 42 --max-apdus 100000
+  bsim fuzz run --include 'SIGN|DERIVE' --exclude-checks differential
+  bsim fuzz run -j 2 --max-time 60 --dir out --json
+  bsim fuzz run --dir out --report junit,sarif,html
+"""
+_CAMPAIGN: Final = """\
+examples:
+  bsim fuzz campaign --dir night
+  bsim fuzz campaign --dir night -j 2 --max-time 3600     goes on from what is in the folder
+"""
+_REDRAWN: Final = 1.0
+_TIME: Final = 30.0
+
+
+def add(parts: Parts) -> None:
+    """Declare both."""
+    run = part(parts, "run", "bounded, for CI: every command, every bound, then explore", _RUN, execute)
+    add_run_options(run)
+    add_reader_options(run)
+    add_report_options(run)
+    run.set_defaults(resume=False)
+    campaign = part(parts, "campaign", "until --max-time or Ctrl-C, to be gone on with", _CAMPAIGN, execute)
+    add_run_options(campaign)
+    add_reader_options(campaign)
+    add_report_options(campaign)
+    campaign.set_defaults(resume=True)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Budgets, choice of commands and checks, engine, seed, folder."""
+    parser.add_argument(
+        "--on",
+        metavar="TARGET",
+        default="ram",
+        help="ram (all kinds of cards), reader:NAME, or several, with commas between",
+    )
+    parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
+    parser.add_argument("--engine", choices=["state", "model", "uniform", "random", "atheris"], default="state")
+    parser.add_argument("--max-time", metavar="SECONDS", type=float, help="default for run: 30")
+    parser.add_argument("--max-apdus", metavar="N", type=int)
+    parser.add_argument("--max-failures", metavar="N", type=int, help="stop after so many findings")
+    parser.add_argument("--include", metavar="REGEX", help="only commands whose names match")
+    parser.add_argument("--exclude", metavar="REGEX", help="no commands whose names match")
+    parser.add_argument("--checks", metavar="NAMES", help="only these oracles, with commas between (default: all)")
+    parser.add_argument("--exclude-checks", metavar="NAMES", help="not these")
+    parser.add_argument("--phases", metavar="NAMES", default="smoke,boundary,explore", help="default: all three")
+    parser.add_argument("--seeds", metavar="DIR", type=Path, help="a corpus to begin with")
+    parser.add_argument(
+        "--dir",
+        metavar="DIR",
+        type=Path,
+        help="where findings, corpus and report are written (default: bsim-fuzz, if anything is found)",
+    )
+    parser.add_argument("--keep", action="store_true", help="keep findings that are fixed (default: they go)")
+    parser.add_argument("--no-shrink", action="store_true", help="do not minimise")
+    parser.add_argument("-j", "--jobs", metavar="N", default="1", help="processes, or auto")
+    parser.add_argument("--cluster", metavar="ray://HOST:PORT|local", help="-j actors of a Ray cluster, or of one here")
+    add_plant(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
+
+
+def add_reader_options(parser: argparse.ArgumentParser) -> None:
+    """What is done to a card in a reader, and what is not."""
+    from bsim.cli.common import add_reader
+
+    parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
+    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
+    parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
+    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
+    parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
+    parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
+    parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
+    parser.add_argument("--ledger", metavar="DIR", type=Path, help="where cards' accounts are kept over runs")
+    parser.add_argument("--unsafe", action="store_true", help="no rules on a reader; needs --i-own-this-card")
+    parser.add_argument("--i-own-this-card", metavar="ATR|ICCID", help="typed out")
+    add_reader(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run; answers the exit code."""
+    if args.engine == "atheris":
+        return parsers(args)
+    formats = formats_of(args)
+    options = options_of(args)
+    note(f"seed {options.seed}")
+    with LiveLine(sys.stderr, quiet=args.quiet) as line:
+        report = _run(args, options, line)
+    if report.findings and args.dir is None:
+        args.dir = _kept(report)
+    tell(written(args, report, formats))
+    if args.json:
+        print_json(report.as_json())
+    else:
+        print("\n".join(summary(report, args.dir, args.plant)))
+    return int(report.exit)
+
+
+def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    from bsim.fuzz import parallel
+    from bsim.fuzz.campaign import Campaign
+
+    if args.on != "ram":
+        from bsim.cli.fuzz_reader import run_on_reader, run_on_readers
+
+        return (run_on_readers if "," in args.on else run_on_reader)(args, options, line)
+    if args.cluster is not None:
+        from bsim.fuzz import cluster
+
+        jobs = None if args.jobs == "auto" else _jobs(args.jobs)
+        return cluster.run(options, args.cluster, jobs, line.show, line.found)
+    jobs = _jobs(args.jobs)
+    if jobs > 1:
+        return parallel.run(options, jobs, line.show, line.found)
+    return Campaign(options, line.found).run(line.show)
+
+
+def parsers(args: argparse.Namespace) -> int:
+    """Fuzz the parsers with atheris; 1 if one breaks."""
+    from bsim.fuzz import parsers as parsing
+
+    seed = args.seed if args.seed is not None else secrets.randbelow(1 << 31)
+    note(f"seed {seed}")
+    try:
+        broken = parsing.fuzz(seed, args.max_time or _TIME)
+    except ImportError as fault:
+        raise UsageError('--engine atheris wants atheris: pip install "bsim[fuzz]"') from fault
+    if args.json:
+        print_json([{"parser": one.parser, "what": one.what, "data": one.data.hex()} for one in broken])
+    else:
+        for one in broken:
+            print(f"{one.parser}: {one.what}\n  {one.data.hex()}")
+        print("nothing found" if not broken else f"{len(broken)} finding")
+    return 1 if broken else 0
+
+
+def options_of(args: argparse.Namespace) -> "Options":
+    """What the command line asks for; UsageError where that cannot be."""
+    from bsim.fuzz.campaign import Options
+    from bsim.fuzz.engine import Kind
+    from bsim.fuzz.files import Folder, read_seeds
+
+    seeds = list(read_seeds(args.seeds)) if args.seeds is not None else []
+    standing: tuple[Finding, ...] = ()
+    if args.dir is not None:
+        folder = Folder(args.dir)
+        standing = _healed(folder, keep=args.keep)
+        seeds += folder.seeds() if args.resume else []
+    bounded = args.max_time is not None or args.max_apdus is not None or args.resume
+    return Options(
+        seed=args.seed if args.seed is not None else secrets.randbelow(1 << 32),
+        engine=Kind(args.engine),
+        checks=checks_of(args.checks, args.exclude_checks),
+        phases=tuple(args.phases.split(",")),
+        commands=commands_of(args.include, args.exclude),
+        max_time=args.max_time if bounded else _TIME,
+        max_apdus=args.max_apdus,
+        max_failures=args.max_failures,
+        shrink=not args.no_shrink,
+        folder=args.dir,
+        seeds=seeds,
+        standing=standing,
+    )
+
+
+def checks_of(only: str | None, without: str | None) -> frozenset[str]:
+    """Read `--checks` and `--exclude-checks`; UsageError names the oracles there are."""
+    from bsim.fuzz.oracles import CHECKS
+
+    chosen = set(only.split(",")) if only else set(CHECKS)
+    left_out = set(without.split(",")) if without else set()
+    unknown = (chosen | left_out) - set(CHECKS)
+    if unknown:
+        raise UsageError(f"no check {', '.join(sorted(unknown))}; there is {', '.join(CHECKS)}")
+    return frozenset(chosen - left_out)
+
+
+def commands_of(include: str | None, exclude: str | None) -> tuple[str, ...] | None:
+    """Read `--include` and `--exclude`; UsageError if nothing is left."""
+    import re
+
+    from bsim.fuzz.grammar import grammar
+
+    if include is None and exclude is None:
+        return None
+    try:
+        wanted, unwanted = re.compile(include or ""), re.compile(exclude) if exclude else None
+    except re.error as fault:
+        raise UsageError(f"no regular expression: {fault}") from fault
+    found = tuple(
+        entry.name
+        for entry in grammar().entries
+        if wanted.search(entry.name) and not (unwanted and unwanted.search(entry.name))
+    )
+    if not found:
+        raise UsageError("no command is left; `bsim spec` lists them")
+    return found
+
+
+def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
+    """Replay what the folder holds: answers what still stands; what is fixed goes."""
+    from bsim.fuzz import cards
+    from bsim.fuzz.grammar import grammar
+    from bsim.fuzz.oracles import Judge
+    from bsim.fuzz.replay import Replayer
+
+    with cards.quick_backups():
+        told = folder.heal(Replayer(grammar(), Judge()), keep=keep)
+    for finding, state in told:
+        note(f"{finding.id} {finding.key}: {'still stands' if state == 'still' else 'fixed'}")
+    return tuple(finding for finding, state in told if state == "still")
+
+
+def _kept(report: "RunReport") -> Path:
+    """Write the findings of a run without a folder: they are not to be lost."""
+    from bsim.fuzz.files import Folder
+
+    folder = Folder(Path("bsim-fuzz"))
+    for finding in report.findings:
+        folder.save_finding(finding)
+    folder.save_report(report)
+    return folder.path
+
+
+def _jobs(text: str) -> int:
+    import os
+
+    if text == "auto":
+        return os.cpu_count() or 1
+    if not text.isdigit() or text == "0":
+        raise UsageError("-j is a number of processes, or auto")
+    return int(text)
+
+
+def summary(report: "RunReport", folder: Path | None, plant: str | None = None) -> list[str]:
+    """Answer the report for people."""
+    covered = report.coverage
+    lines = [
+        f"{report.apdus:,} APDUs in {report.seconds:.1f} s, seed {report.seed}, engine {report.engine}",
+        f"commands {covered.commands_seen}/{covered.commands}, status words {covered.pairs_seen}/{covered.pairs}"
+        f" ({covered.percent:.0f} %), states {report.states:,}, stability {100 * report.stability:.0f} %",
+    ]
+    if covered.missing:
+        lines.append("not seen: " + ", ".join(covered.missing))
+    for finding in report.findings:
+        lines += told(finding, folder, plant)
+    lines += [f"note: {text}" for text in report.notes]
+    count = len(report.findings)
+    lines.append("nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}")
+    return lines
+
+
+def told(finding: "Finding", folder: Path | None, plant: str | None = None) -> list[str]:
+    """Answer a finding for people; the last two lines are to be copied."""
+    lines = ["", f"{finding.id}  {finding.key}", f"  {finding.words}"]
+    lines += [f"  {one}" for one in finding.text().splitlines() if not one.startswith("#")]
+    if folder is not None:
+        files = folder / "findings"
+        again = f" --plant {plant}" if plant else ""
+        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt{again}")
+        lines.append(f"pytest {quote(str(files / f'test_{finding.id.lower()}.py'))}")
+    return lines
+
+
+class LiveLine:
+    """One line on a terminal, drawn anew each second; elsewhere only findings are told."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+        self._stream: Final = stream
+        self._live: Final = stream.isatty() and not quiet
+        self._drawn = 0.0
+        self._width = 0
+
+    def __enter__(self) -> "LiveLine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            print(file=self._stream)
+
+    def show(self, now: "Progress") -> None:
+        """Draw the line, if a second is over."""
+        if not self._live or time.monotonic() - self._drawn < _REDRAWN:
+            return
+        self._drawn = time.monotonic()
+        minutes, seconds = divmod(int(now.seconds), 60)
+        text = (
+            f"{minutes:02}:{seconds:02}  {now.apdus:,} APDU  {now.apdus / max(now.seconds, 0.001) / 1000:.1f}k/s"
+            f"  states {now.states:,} (+{now.new_states})  SW pairs {now.coverage.pairs_seen}/{now.coverage.pairs}"
+            f"  stab {100 * now.stability:.0f} %  findings {now.findings}{now.safety}"
+        )
+        print(f"\r{text:<{self._width}}", end="", file=self._stream, flush=True)
+        self._width = len(text)
+
+    def found(self, finding: "Finding") -> None:
+        """Tell of a finding."""
+        end = "\n" if self._width else ""
+        print(f"{end}found {finding.id} {finding.key}: {finding.words}", file=self._stream, flush=True)

@@ -1,0 +1,58 @@
+"""GlobalPlatform secure channels: what INITIALIZE UPDATE answers, and commands and responses wrapped and unwrapped.
+
+Pure: a channel is made of keys, challenges and counters, and remembers its MAC chain; who may open one, and what it
+grants, is the applet's business.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class WrongMacError(ValueError):
+    """A command whose MAC or padding is wrong: the channel is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A key set's three static keys: 16 bytes each for 3DES, 16, 24 or 32 for AES."""
+
+    enc: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
+    dek: bytes = field(repr=False)
+
+
+class Channel(Protocol):
+    """A secure channel from the card's side, from INITIALIZE UPDATE on."""
+
+    @property
+    def level(self) -> int:
+        """The security level that EXTERNAL AUTHENTICATE asked for; 0 before. GlobalPlatform 2.3.1 table 10-1."""
+        ...
+
+    @property
+    def answer(self) -> bytes:
+        """What INITIALIZE UPDATE answers after the key information: challenge, cryptogram, and what belongs to them."""
+        ...
+
+    def proof(self, level: int) -> bytes:
+        """Answer what a host that knows the keys sends with EXTERNAL AUTHENTICATE; it serves tests of the card."""
+        ...
+
+    def authenticate(self, level: int, authentication: bytes) -> bool:
+        """Judge EXTERNAL AUTHENTICATE's host cryptogram and MAC; the channel is open when both are right."""
+        ...
+
+    def unwrap(self, raw: bytes) -> bytes:
+        """Answer the command a secured command carries, its class without the bit that says so.
+
+        WrongMacError if the MAC or the padding is wrong, SwError 6700 if the lengths are those of no command.
+        """
+        ...
+
+    def wrap(self, response: bytes) -> bytes:
+        """Protect a response (data and status word) as the level demands."""
+        ...
+
+    def decrypt_key(self, encrypted: bytes) -> bytes:
+        """Answer a key that PUT KEY carries (whole blocks), decrypted with the data encryption key."""
+        ...

@@ -1,0 +1,124 @@
+"""Cards in several readers at once: a worker for each reader, with a card of its own that safe mode guards.
+
+A worker's card is let go of, reset, whatever ends the worker; what a card's rule stops ends that worker alone.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from bsim.fuzz.campaign import Options
+from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, identity
+from bsim.fuzz.files import Seed
+from bsim.fuzz.ledger import LedgerError, path_of
+from bsim.fuzz.safe import Policy, SafetyStop
+from bsim.fuzz.workers import SLICE, SliceResult
+from bsim.lab.reader import ReaderError, ReaderOptions
+from bsim.lab.targets import TargetError, open_target
+from bsim.ports import CardLost
+from bsim.store import BusyError, StoreError
+from bsim.store.lock import FileLock
+
+_STEP: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """The readers, the cards that may be in them, and what may be done to each."""
+
+    targets: tuple[str, ...]
+    allowed: frozenset[str]
+    policy: Policy
+    ledgers: Path
+    journals: Path
+    reader: ReaderOptions
+    pretest: bool = True
+
+
+class CardWorker:
+    """Fuzzes the card in one reader; the reader's place in the farm is the worker's index."""
+
+    def __init__(self, farm: Farm, options: Options, index: int) -> None:
+        digest = hashlib.sha256(f"{options.seed}/{index}".encode()).digest()
+        self._campaign: CardCampaign | None = None
+        self._told: set[str] = set()
+        self._stopped = ""
+        target = farm.targets[index]
+        try:
+            card = open_target(target, None, farm.reader)
+        except (CardLost, ReaderError, TargetError) as fault:
+            self._stopped = f"{target}: {fault}"
+            return
+        self._close = card.close
+        try:
+            atr, iccid = identity(card)
+            check_allowed(atr, iccid, farm.allowed)
+            self._claim = _claimed(farm.ledgers, atr + iccid)
+            self._campaign = CardCampaign(
+                card,
+                replace(options, seed=int.from_bytes(digest[:6], "big"), folder=None),
+                farm.policy,
+                Place(farm.ledgers, farm.journals / f"journal-{int(time.time())}-{index}.txt"),
+                target,
+                pretest=farm.pretest,
+            )
+        except (CardLost, ReaderError, NotAllowed, LedgerError) as fault:
+            self._stopped = f"{target}: {fault}"
+            card.close()
+
+    def slice(
+        self,
+        seconds: float = SLICE,
+        seeds: Iterable[Seed] = (),  # noqa: ARG002 - what others' sequences did to their cards they might do to this
+        known: Iterable[str] = (),
+    ) -> SliceResult:
+        """Go on for so long. Seeds of others are not run."""
+        campaign = self._campaign
+        if campaign is None:
+            return SliceResult(0, 0, 0, 0, 0, (), (), (), stopped=self._stopped)
+        campaign.known |= set(known)
+        end = time.monotonic() + seconds
+        try:
+            while time.monotonic() < end:
+                campaign.explorer.explore(_STEP)
+        except SafetyStop as stop:
+            self._stopped = str(stop)
+            self.close()
+        found = [one for key, one in campaign.findings.items() if key not in self._told]
+        self._told |= {one.key for one in found}
+        explorer, account = campaign.explorer, campaign.safe.account
+        return SliceResult(
+            account.sent,
+            explorer.sequences,
+            len(explorer.states),
+            0,
+            0,
+            tuple(explorer.pairs),
+            tuple(found),
+            (),
+            stopped=self._stopped,
+            safety=tuple(account.as_dict().items()),
+        )
+
+    def close(self) -> None:
+        """Leave the card reset, and let go of it."""
+        campaign, self._campaign = self._campaign, None
+        if campaign is not None:
+            campaign.tear_down()
+            self._close()
+            self._claim.release()
+
+
+def _claimed(ledgers: Path, identity: bytes) -> FileLock:
+    """Have a card to oneself: two that cannot be told apart would share one account, and each spend all of it."""
+    path = path_of(ledgers, identity)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+    except BusyError as fault:
+        raise LedgerError("a card of the same ATR and ICCID is in another reader") from fault
+    except (OSError, StoreError) as fault:
+        raise LedgerError(str(fault)) from fault

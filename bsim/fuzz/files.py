@@ -1,0 +1,117 @@
+"""A run's folder: findings and corpus as plain text files, the report as JSON. A run goes on from what is there."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bsim.fuzz import export
+from bsim.fuzz.finding import SUFFIX, Finding, FindingError, line, parse, read_line
+from bsim.fuzz.grammar import grammar
+from bsim.fuzz.replay import Replayer
+from bsim.fuzz.result import RunReport
+from bsim.fuzz.steps import Step, StepError
+
+FINDINGS: Final = "findings"
+CORPUS: Final = "corpus"
+REPORT: Final = "run.json"
+TARGET: Final = "ram"
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """An entry of a corpus: the kind of card, the steps, and what they reached that nothing before them did."""
+
+    root: str
+    steps: tuple[Step, ...]
+    why: str
+
+    @property
+    def name(self) -> str:
+        """A name that depends on the content alone."""
+        return hashlib.sha256(repr((self.root, self.steps)).encode()).hexdigest()[:12] + SUFFIX
+
+    def text(self) -> str:
+        """Write the file."""
+        head = ("# bsim fuzz corpus", f"# card: {self.root}", f"# why: {self.why}")
+        lines = (line(grammar().name(step[1]), step, "") for step in self.steps)
+        return "\n".join((*head, *(one.removesuffix("  ->").rstrip() for one in lines))) + "\n"
+
+
+class Folder:
+    """The folder of one campaign; it is made when something is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+
+    def save_finding(self, finding: Finding) -> Path:
+        """Write a finding, and a test that fails while it stands; answers the finding's file."""
+        self._write(self.path / FINDINGS / f"test_{finding.id.lower()}.py", export.pytest(finding))
+        return self._write(self.path / FINDINGS / f"{finding.id}{SUFFIX}", finding.text())
+
+    def save_seed(self, seed: Seed) -> Path:
+        """Write an entry of the corpus; answers its file."""
+        return self.save_to(self.path / CORPUS, seed)
+
+    def save_to(self, folder: Path, seed: Seed) -> Path:
+        """Write an entry of a corpus into a folder of its own."""
+        return self._write(folder / seed.name, seed.text())
+
+    def save_report(self, report: RunReport) -> Path:
+        """Write the report; answers its file."""
+        return self._write(self.path / REPORT, json.dumps(report.as_json(), indent=1) + "\n")
+
+    def findings(self) -> list[Finding]:
+        """Read all findings."""
+        return [read_finding(file) for file in sorted((self.path / FINDINGS).glob(f"*{SUFFIX}"))]
+
+    def seeds(self) -> list[Seed]:
+        """Read the corpus."""
+        return list(read_seeds(self.path / CORPUS))
+
+    def heal(self, replayer: Replayer, *, keep: bool = False) -> list[tuple[Finding, str]]:
+        """Replay all findings: a fixed one's file goes (unless `keep`). Answers each with `still` or `fixed`.
+
+        What another target showed than the cards the replayer makes still stands: it cannot be told here.
+        """
+        told = []
+        with replayer.ready():
+            for finding in self.findings():
+                still = finding.target != TARGET
+                if not still:
+                    hit, _ = replayer.run(finding.root, finding.steps, finding.key)
+                    still = hit is not None and hit.key == finding.key
+                if not still and not keep:
+                    for name in (f"{finding.id}{SUFFIX}", f"test_{finding.id.lower()}.py"):
+                        (self.path / FINDINGS / name).unlink(missing_ok=True)
+                told.append((finding, "still" if still else "fixed"))
+        return told
+
+    def _write(self, path: Path, text: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)  # a run that is killed leaves whole files
+        return path
+
+
+def read_finding(path: Path) -> Finding:
+    """Read one finding; FindingError says what is wrong with the file."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError, ValueError) as fault:
+        raise FindingError(str(fault)) from fault
+
+
+def read_seeds(folder: Path) -> Iterator[Seed]:
+    """Read every entry of a corpus; FindingError says what is wrong with a file."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head = dict(one[1:].split(":", 1) for one in lines if one.startswith("#") and ":" in one)
+        try:
+            steps = tuple(read_line(one)[1] for one in lines if one.strip() and not one.startswith("#"))
+        except StepError as fault:
+            raise FindingError(f"{path.name}: {fault}") from fault
+        yield Seed(head.get(" card", "operational").strip(), steps, head.get(" why", "").strip())

@@ -1,0 +1,184 @@
+"""Makes a reproducer small: fewer steps (ddmin), then plainer ones. The goal is the same finding, not the bytes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bsim.apdu import CLAS, CommandApdu
+from bsim.fuzz.cards import ROOTS
+from bsim.fuzz.grammar import Entry, on_channel
+from bsim.fuzz.replay import Replayer
+from bsim.fuzz.steps import PLAIN, SEND, Step
+from bsim.spec import domains
+from bsim.sw import SwError
+
+MOST: Final = 600
+"""Replays that one minimisation may take."""
+_HANGING: Final = 12  # replays of something that hangs: each costs its whole patience
+_PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
+
+
+class Minimiser:
+    """Minimises one finding: `root` and `steps` are the smallest that still lead to `key`."""
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        root: str,
+        steps: Sequence[Step],
+        key: str,
+        most: int = MOST,
+        *,
+        roots: Sequence[str] | None = None,
+    ) -> None:
+        """`roots` are other kinds of cards to try it on (default: all)."""
+        self._replayer: Final = replayer
+        self._key: Final = key
+        others = (*_PLAINEST, *(one for one in ROOTS if one not in _PLAINEST))
+        self._roots: Final = others if roots is None else roots
+        self.root = root
+        self.steps = list(steps)
+        self._left = min(most, _HANGING) if key.startswith("hang/") else most
+
+    def run(self) -> None:
+        """Minimise; without effect if the steps do not lead there at all."""
+        used = self._hits(self.root, self.steps)
+        if used is None:
+            return
+        del self.steps[used:]
+        self._ddmin()
+        self._plainer_card()
+        self._one_channel()
+        self._plainer_steps()
+        self._ddmin()
+
+    def _hits(self, root: str, steps: Sequence[Step]) -> int | None:
+        """After how many steps the finding is met; None if it is not."""
+        if self._left <= 0:
+            return None
+        self._left -= 1
+        hit, used = self._replayer.run(root, steps, self._key)
+        return used if hit is not None and hit.key == self._key else None
+
+    def _ddmin(self) -> None:
+        """Zeller and Hildebrandt, 2002: chunks of half the steps, then of a quarter, down to single ones."""
+        size = max(len(self.steps) // 2, 1)
+        while True:
+            shrunk, at = False, 0
+            while at < len(self.steps) and len(self.steps) > 1:
+                fewer = self.steps[:at] + self.steps[at + size :]
+                used = self._hits(self.root, fewer) if fewer else None
+                if used is not None:
+                    self.steps = fewer[:used]
+                    shrunk = True
+                else:
+                    at += size
+            if size == 1 and not shrunk:
+                return
+            size = max(size // 2, 1)
+
+    def _plainer_card(self) -> None:
+        """On another kind of card, where fewer steps may do, or the last alone; the plainest card of equals."""
+        best = self.root, self.steps
+        for root in self._roots:
+            if root == self.root:
+                continue
+            for steps in (best[1], self._skeleton(best[1])):
+                if self._hits(root, steps) is None:
+                    continue
+                small = Minimiser(self._replayer, root, steps, self._key, self._left)
+                small._ddmin()
+                self._left = small._left
+                if len(small.steps) < len(best[1]) or (
+                    len(small.steps) == len(best[1]) and _plain(root) < _plain(best[0])
+                ):
+                    best = root, small.steps
+                break
+        self.root, self.steps = best
+
+    def _skeleton(self, steps: Sequence[Step]) -> list[Step]:
+        """The last step, and what is selected for it: on a card that is in the right state already it may be enough."""
+        select = self._replayer.grammar.by_name["SELECT"].command.ins
+        return [*(step for step in steps[:-1] if step[1][1:2] == bytes((select,))), steps[-1]]
+
+    def _one_channel(self) -> None:
+        """Everything on the basic channel, without the commands that open others."""
+        plain = [next(_basic_channel(None, step), step) for step in self.steps]
+        if plain != self.steps and self._hits(self.root, plain) is not None:
+            self.steps = plain
+            self._ddmin()
+
+    def _plainer_steps(self) -> None:
+        for at in range(len(self.steps)):
+            for change in _CHANGES:
+                for step in change(self._entry(self.steps[at]), self.steps[at]):
+                    if step == self.steps[at]:
+                        continue
+                    changed = [*self.steps[:at], step, *self.steps[at + 1 :]]
+                    if self._hits(self.root, changed) == len(changed):
+                        self.steps = changed
+                        break
+
+    def _entry(self, step: Step) -> Entry | None:
+        raw = step[1]
+        if len(raw) < 4:
+            return None
+        grammar = self._replayer.grammar
+        applets = ("", "wallet", "issuer")
+        return next((entry for name in applets if (entry := grammar.find(name, raw)) is not None), None)
+
+
+def _plain(root: str) -> int:
+    """How plain a kind of card is: the less, the plainer."""
+    return _PLAINEST.index(root) if root in _PLAINEST else len(_PLAINEST)
+
+
+Change = Callable[[Entry | None, Step], Iterator[Step]]
+
+
+def _powered(_entry: Entry | None, step: Step) -> Iterator[Step]:
+    """Without the power cut."""
+    if step[0] > SEND + 1:
+        yield SEND, step[1], step[2]
+
+
+def _basic_channel(_entry: Entry | None, step: Step) -> Iterator[Step]:
+    raw = step[1]
+    if len(raw) >= 4 and CLAS[raw[0]].valid and CLAS[raw[0]].channel:
+        cla = CLAS[raw[0]]
+        yield step[0], bytes((on_channel(cla.base, 0) | 0x10 * cla.chaining,)) + raw[1:], step[2]
+
+
+def _an_example(entry: Entry | None, step: Step) -> Iterator[Step]:
+    """The declaration's own example of the command."""
+    if entry is not None and step[2] == PLAIN:
+        for raw in entry.examples[:2]:
+            yield step[0], raw, PLAIN
+
+
+def _smallest(entry: Entry | None, step: Step) -> Iterator[Step]:
+    """The plainest legal values."""
+    if entry is None or step[2] != PLAIN or not entry.command.data or entry.tlv:
+        return
+    data = b"".join(domains.of(field).legal[0] for field in entry.command.data)
+    raw = step[1]
+    yield step[0], raw[:4] + (bytes((len(data),)) + data if data else b""), PLAIN
+
+
+def _shorter(_entry: Entry | None, step: Step) -> Iterator[Step]:
+    """Without Le, then with half of the data, then with zeros."""
+    try:
+        apdu = CommandApdu.parse(step[1])
+    except SwError:
+        return
+    if step[2] != PLAIN:
+        return
+    if apdu.le is not None and apdu.data:
+        yield step[0], replace(apdu, le=None).encode(), PLAIN
+    if len(apdu.data) > 1:
+        for size in (1, len(apdu.data) // 2):
+            yield step[0], replace(apdu, data=apdu.data[:size]).encode(), PLAIN
+        yield step[0], replace(apdu, data=bytes(len(apdu.data))).encode(), PLAIN
+
+
+_CHANGES: Final[tuple[Change, ...]] = (_powered, _basic_channel, _an_example, _smallest, _shorter)

@@ -1,0 +1,59 @@
+"""Whether the card died of a command: 6F00, an exception, an answer that is none."""
+
+import logging
+import traceback
+from types import TracebackType
+from typing import Final
+
+from bsim.fuzz.oracles.hit import Hit
+from bsim.fuzz.rig import Rig
+from bsim.sw import SW
+
+_CARD_LOG: Final = logging.getLogger("bsim.card")
+
+
+class CrashLog(logging.Handler):
+    """Keeps what the card last logged of a bug, and the text of everything it logged since it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.where = ""
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one record."""
+        self.text += record.getMessage()
+        if record.exc_info and record.exc_info[2] is not None:
+            kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else "Exception"
+            self.where = f"{kind} in {innermost(record.exc_info[2])}"
+
+    def __enter__(self) -> "CrashLog":
+        self._propagated = _CARD_LOG.propagate
+        _CARD_LOG.addHandler(self)
+        _CARD_LOG.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CARD_LOG.removeHandler(self)
+        _CARD_LOG.propagate = self._propagated
+
+
+def innermost(trace: TracebackType | None) -> str:
+    """Answer the innermost function of ours: module and name, without a line that the next edit moves."""
+    frames = [frame for frame in traceback.extract_tb(trace) if "bsim" in frame.filename]
+    if not frames:
+        return "?"
+    last = frames[-1]
+    return f"{last.filename.rpartition('/')[2].removesuffix('.py')}.{last.name}"
+
+
+def crash(rig: Rig, log: CrashLog) -> Hit | None:
+    """6F00, or an answer shorter than a status word."""
+    if rig.raw and rig.sw == SW.NO_PRECISE_DIAGNOSIS and rig.response:
+        where, log.where = log.where or "an unknown place", ""
+        return Hit("crash", where, f"{_name(rig)} answered 6F00: {where}")
+    return None
+
+
+def _name(rig: Rig) -> str:
+    return rig.entry.name if rig.entry is not None else "a command that is not declared"

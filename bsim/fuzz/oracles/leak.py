@@ -1,0 +1,127 @@
+"""Whether a secret of the card is in what it answers or logs. The cards' secrets are canaries: a hit is no chance.
+
+What is secret is told by the code itself: what `repr` does not show of a persistent state, and keys derived from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from bsim.applets.wallet_state import WalletState
+from bsim.crypto.algorithm import Algorithm
+from bsim.crypto.derive import Bip32, Slip10Ed25519
+from bsim.fuzz.oracles.crash import CrashLog
+from bsim.fuzz.oracles.hit import Hit
+from bsim.fuzz.rig import Rig
+from bsim.profiles import default_engine
+
+WINDOW: Final = 8
+_CODE: Final = 8
+_LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be found by chance
+_VARIETY: Final = 4  # different bytes a window has, or it is filling
+_DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
+_REMEMBERED: Final = 4096
+
+
+class Secrets:
+    """The secrets of cards, cut into windows that are looked for. Kept by value: most states share theirs."""
+
+    def __init__(self) -> None:
+        self._of_state: dict[int, tuple[object, dict[bytes, str], tuple[tuple[bytes, str], ...]]] = {}
+        self._of_value: dict[tuple[tuple[str, bytes], ...], tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]] = {}
+        self._keys: dict[tuple[bytes, int, int, Algorithm], bytes] = {}
+
+    def find(self, rig: Rig, data: bytes) -> str:
+        """Name the secret a piece of which is in some bytes; nothing if there is none."""
+        for state in rig.states:
+            windows, short = self._windows(state)
+            for secret, name in short:
+                if secret in data:
+                    return name
+            if windows:
+                for at in range(len(data) - WINDOW + 1):
+                    name = windows.get(data[at : at + WINDOW], "")
+                    if name:
+                        return name
+        return ""
+
+    def _windows(self, state: object) -> tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]:
+        known = self._of_state.get(id(state))
+        if known is not None and known[0] is state:
+            return known[1], known[2]
+        if len(self._of_state) > _REMEMBERED:
+            self._of_state.clear()
+        secrets = tuple(self._secrets(state))
+        found = self._of_value.get(secrets)
+        if found is None:
+            found = self._of_value[secrets] = _cut(secrets)
+        self._of_state[id(state)] = state, *found
+        return found
+
+    def _secrets(self, state: object) -> Iterator[tuple[str, bytes]]:
+        yield from _hidden(state)
+        if isinstance(state, WalletState) and state.seed:
+            for number, slot in enumerate(state.slots[:8], 1):
+                if slot.algorithm not in _DERIVED:
+                    continue
+                yield "key", self._key(state.seed, slot.coin_type, number, slot.algorithm)
+
+    def _key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
+        key = seed, coin_type, number, algorithm
+        if key not in self._keys:
+            scheme = Bip32(default_engine()) if algorithm is Algorithm.SECP256K1 else Slip10Ed25519()
+            with scheme.derive(seed, scheme.account_path(coin_type, number)) as node:
+                self._keys[key] = bytes(node.secret)
+        return self._keys[key]
+
+
+def secret_leak(rig: Rig, secrets: Secrets, log: CrashLog) -> Hit | None:
+    """A window of eight bytes of a secret in response data (proactive commands are such) or in a log entry."""
+    if len(rig.data) >= _LEAST:
+        name = secrets.find(rig, rig.data)
+        if name:
+            command = rig.entry.name if rig.entry is not None else "a command that is not declared"
+            return Hit("secret-leak", f"{name} in {command}", f"{command} answered bytes of the card's {name}")
+    if log.text:
+        text, log.text = log.text, ""
+        name = secrets.find(rig, text.encode()) or secrets.find(rig, _unhex(text))
+        if name:
+            return Hit("secret-leak", f"{name} in the log", f"the card logged bytes of its {name}")
+    return None
+
+
+def codes(state: object) -> Iterator[bytes]:
+    """Answer the hidden values of a state that are short enough to be typed: PINs and what unblocks them."""
+    return (value for _, value in _hidden(state) if len(value) <= _CODE)
+
+
+def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
+    """What `repr` does not show: by the project's rule that is what is secret."""
+    if not is_dataclass(state):
+        return
+    for one in fields(state):
+        value = getattr(state, one.name)
+        if isinstance(value, bytes):
+            if not one.repr and len(value) >= _LEAST:
+                yield one.name, value
+        elif isinstance(value, tuple | list):
+            for inner in value:
+                yield from _hidden(inner)
+        elif is_dataclass(value):
+            yield from _hidden(value)
+
+
+def _cut(secrets: tuple[tuple[str, bytes], ...]) -> tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]:
+    windows: dict[bytes, str] = {}
+    for name, value in secrets:
+        for at in range(len(value) - WINDOW + 1):
+            window = value[at : at + WINDOW]
+            if len(set(window)) >= _VARIETY:
+                windows[window] = name
+    short = tuple((value, name) for name, value in secrets if len(value) < WINDOW and len(set(value)) >= _VARIETY)
+    return windows, short
+
+
+def _unhex(text: str) -> bytes:
+    digits = "".join(character for character in text if character in "0123456789abcdefABCDEF")
+    return bytes.fromhex(digits[: len(digits) // 2 * 2])

@@ -1,0 +1,103 @@
+"""Workers as processes of this machine."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+from bsim.fuzz.campaign import Options, Progress
+from bsim.fuzz.crew import lead
+from bsim.fuzz.files import Seed
+from bsim.fuzz.finding import Finding
+from bsim.fuzz.result import RunReport
+from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
+
+_CONTEXT: Final = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    """A process, and the line to it."""
+
+    process: BaseProcess
+    line: "Connection[Any, Any]"
+
+
+class Processes:
+    """A crew of processes; a worker is lost when its line breaks."""
+
+    def __init__(self, options: Options, seconds: float = SLICE, make: Make = Worker, patience: float = 0.0) -> None:
+        """`patience` is how long a worker may take to let go of what it holds."""
+        self._options: Final = options
+        self._make: Final = make
+        self._patience: Final = patience
+        self._seconds: Final = seconds
+        self.peers: Final[dict[int, _Peer]] = {}
+
+    def start(self, index: int) -> None:
+        """Start a process."""
+        ours, theirs = _CONTEXT.Pipe()
+        process = _CONTEXT.Process(
+            target=_serve, args=(theirs, self._make, self._options, index), daemon=True, name=f"bsim-fuzz-{index}"
+        )
+        process.start()
+        theirs.close()
+        self.peers[index] = _Peer(process, ours)
+
+    def ask(self, index: int, seeds: list[Seed], known: list[str]) -> None:
+        """Send what the next slice begins with; that nobody reads it any more is seen when the answer is awaited."""
+        try:
+            self.peers[index].line.send((self._seconds, seeds, known))
+        except (BrokenPipeError, ConnectionResetError):
+            self.peers[index].process.join()
+
+    def wait(self) -> list[tuple[int, SliceResult | None]]:
+        """Wait for answers, or for lines that break."""
+        ready = wait([peer.line for peer in self.peers.values()])
+        return [(index, self._received(index)) for index, peer in list(self.peers.items()) if peer.line in ready]
+
+    def stop(self) -> None:
+        """End all processes."""
+        for peer in self.peers.values():
+            peer.line.close()
+        for peer in self.peers.values():
+            if self._patience:
+                peer.process.join(self._patience)
+            peer.process.terminate()
+            peer.process.join()
+
+    def _received(self, index: int) -> SliceResult | None:
+        try:
+            result = self.peers[index].line.recv()
+        except (EOFError, OSError):
+            del self.peers[index]
+            return None
+        if not isinstance(result, SliceResult):
+            raise TypeError("a worker handed over something else than a slice")
+        return result
+
+
+def run(
+    options: Options,
+    jobs: int,
+    progress: Callable[[Progress], None] = lambda _: None,
+    on_finding: Callable[[Finding], None] = lambda _: None,
+) -> RunReport:
+    """Fuzz with so many processes until a budget is spent."""
+    return lead(Processes(options), jobs, Coordinator(options), progress, on_finding)
+
+
+def _serve(line: "Connection[Any, Any]", make: Make, options: Options, index: int) -> None:
+    """Serve slices until the line is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends the run
+    worker = make(options, index)
+    try:
+        while True:
+            line.send(worker.slice(*line.recv()))
+    except (EOFError, OSError):
+        return
+    finally:
+        worker.close()

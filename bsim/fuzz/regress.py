@@ -1,0 +1,18 @@
+"""What generated tests call: a finding must not be met any more."""
+
+from bsim.fuzz import cards
+from bsim.fuzz.finding import parse
+from bsim.fuzz.grammar import grammar
+from bsim.fuzz.oracles import Judge
+from bsim.fuzz.replay import Replayer
+from bsim.fuzz.rig import Wrap
+
+
+def check(text: str, wrap: Wrap | None = None) -> None:
+    """Replay a finding's text on a new card; AssertionError says what is still wrong."""
+    finding = parse(text)
+    replayer = Replayer(grammar(), Judge(), wrap)
+    with cards.quick_backups(), replayer.ready():
+        hit, used = replayer.run(finding.root, finding.steps, finding.key)
+    if hit is not None:
+        raise AssertionError(f"after step {used} of {len(finding.steps)}: {hit.words} ({hit.key})")

@@ -1,0 +1,69 @@
+"""A finding as reports show it. What a real card was told, and told, is masked; the emulated one has canaries."""
+
+from typing import Final
+
+from bsim.fuzz.finding import Finding, line
+from bsim.fuzz.oracles import CHECKS
+from bsim.fuzz.result import RunReport
+from bsim.fuzz.steps import RESET, text
+from bsim.spec import spec
+from bsim.spec.decode import Decoder
+
+CANARIES: Final = "ram"
+
+
+def title(report: RunReport) -> str:
+    """One line: what was fuzzed, and what came of it."""
+    count = len(report.findings)
+    return f"bsim fuzz {report.target}: {'nothing found' if not count else f'{count} finding' + 's' * (count > 1)}"
+
+
+def facts(report: RunReport) -> list[tuple[str, str]]:
+    """What a reader wants to know of a run, by name."""
+    covered = report.coverage
+    told = [
+        ("seed", str(report.seed)),
+        ("engine", report.engine),
+        ("checks", ", ".join(report.checks)),
+        ("APDUs", f"{report.apdus:,} in {report.seconds:.1f} s, {report.sequences:,} sequences"),
+        ("states", f"{report.states:,}, stability {100 * report.stability:.0f} %"),
+        ("workers", str(report.workers)),
+        ("commands", f"{covered.commands_seen} of {covered.commands}"),
+        ("status words", f"{covered.pairs_seen} of {covered.pairs} ({covered.percent:.0f} %)"),
+        ("declaration", report.spec),
+        ("bsim", report.version),
+        ("exit", f"{report.exit:d} ({report.exit.name.lower()})"),
+    ]
+    safety = "" if report.safety is None else ", ".join(f"{name} {value}" for name, value in report.safety.items())
+    return [*told, ("safety", safety)] if safety else told
+
+
+def lines(report: RunReport, finding: Finding) -> list[str]:
+    """The steps of a finding with what each was answered, a line each."""
+    if report.target == CANARIES:
+        return [line(*one) for one in zip(finding.names, finding.steps, finding.answers, strict=True)]
+    return _masked(finding)
+
+
+def level(finding: Finding) -> str:
+    """How bad it is: error, warning or note."""
+    return CHECKS[finding.oracle].level
+
+
+def cwe(finding: Finding) -> int:
+    """Its number in MITRE's list of weaknesses."""
+    return CHECKS[finding.oracle].cwe
+
+
+def _masked(finding: Finding) -> list[str]:
+    decoder, shown = Decoder(spec()), []
+    for name, step, answered in zip(finding.names, finding.steps, finding.answers, strict=True):
+        if step[0] == RESET:
+            decoder.reset()
+            shown.append(text(step))
+            continue
+        decoded = decoder.command(step[1])
+        sw, _, data = answered.partition(" ")
+        answer = decoder.response(decoded, bytes.fromhex(data + sw)).shown if sw else ""
+        shown.append(f"{name:<22} {decoded.shown}  ->  {answer}".rstrip())
+    return shown

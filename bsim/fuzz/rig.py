@@ -1,0 +1,221 @@
+"""A card on the bench: carries out steps, follows the conversation, and keeps what the oracles judge by.
+
+One object a card, its attributes overwritten by each step: nothing is allocated that the step itself does not need.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from bsim.apdu import CLAS
+from bsim.applets.secure import SecureSession
+from bsim.card import T0, Uicc
+from bsim.card.freeze import Snapshot
+from bsim.fuzz import cards
+from bsim.fuzz.grammar import Entry, Grammar
+from bsim.fuzz.shadow import Shadow
+from bsim.fuzz.steps import OPENS, RESET, SEND, Step, cut_of
+from bsim.lab.powercut import PowerCut
+from bsim.ports import Card
+
+Wrap = Callable[[Uicc], None]
+_NOTHING: Final = b""
+_REMEMBERED: Final = 4096
+_WRONG_LE: Final = 0x6C
+_GET_RESPONSE: Final = b"\xc0\0\0"
+
+
+class Rig:
+    """An emulated card that can be looked into. `raw` to `tries` are about the last step."""
+
+    __slots__ = (
+        "_known_tries",
+        "_view",
+        "asks_le",
+        "busy",
+        "card",
+        "channel",
+        "data",
+        "entry",
+        "grammar",
+        "inside",
+        "kind",
+        "over_t0",
+        "prompt",
+        "raw",
+        "records",
+        "response",
+        "rights",
+        "root",
+        "shadow",
+        "states",
+        "steps",
+        "store",
+        "sw",
+        "tries",
+        "uicc",
+        "whole",
+        "writes",
+    )
+
+    def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None) -> None:
+        self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
+        self.over_t0 = cards.ROOTS[root].over_t0
+        shadow = Shadow(grammar, self._selected, self.pin, self.is_pin, cards.OPENING_KEY)
+        self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
+        self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
+        self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
+        self.records = self.store.read()
+
+    def attach(self, grammar: Grammar, root: str, card: Card, shadow: Shadow) -> None:
+        """Take a card that was just powered on."""
+        self.grammar, self.root, self.card, self.shadow = grammar, root, card, shadow
+        self.inside = True  # what is selected is known, and not followed from outside
+        self.asks_le = True  # what a reader's own T=0 does with Le is not the card's
+        self.busy = False
+        self.steps = 0
+        self.kind, self.raw, self.response, self.sw = SEND, _NOTHING, _NOTHING, 0
+        self.whole: bytes | None = None
+        self.entry: Entry | None = None
+        self.channel = 0
+        self.data = _NOTHING
+        self.prompt = ""
+        self.writes: list[Mapping[str, bytes | None]] = []
+        self.states: Sequence[object] = ()
+        self.tries: tuple[int, ...] = ()
+        self.rights: frozenset[tuple[int, str]] = frozenset()
+
+    def do(self, step: Step) -> None:
+        """Carry out one step."""
+        kind, raw, link = step
+        self.kind = kind
+        self.steps += 1
+        self.states, self.tries, self.rights = self.uicc.states, self.count_tries(), self.shadow.rights
+        self.records, self.prompt = self.store.read(), self.shadow.prompt
+        if self.store.changes:
+            self.store.arm(None)
+        if kind == RESET:
+            self.reset_card()
+        else:
+            raw = self._opening(raw) if link == OPENS else raw
+            self.send(kind, self.shadow.resolve(raw, link) if link else raw)
+        self.writes = self.store.changes
+
+    def _opening(self, raw: bytes) -> bytes:
+        """Put in what opens the secure channel that INITIALIZE UPDATE began, as a host that knows the keys does."""
+        session = self.uicc.session(CLAS[raw[0]].channel)
+        if not isinstance(session, SecureSession) or session.begun is None:
+            return raw
+        proof = session.begun[1].proof(raw[2])
+        return raw[:4] + bytes((len(proof),)) + proof
+
+    def reset_card(self) -> None:
+        """Power-cycle the card."""
+        self.raw = self.response = self.data = _NOTHING
+        self.sw, self.entry, self.whole = 0, None, None
+        self.busy = True
+        self.card.reset()
+        self.busy = False
+        self.shadow.reset()
+
+    def send(self, kind: int, raw: bytes) -> None:
+        """Send one command, and follow the conversation."""
+        shadow = self.shadow
+        self.raw = raw
+        if len(raw) >= 4:
+            self.channel = channel = CLAS[raw[0]].channel
+            entry = self.grammar.find(shadow.selected.get(channel, ""), raw)
+            if entry is None and self.over_t0 and raw[1:4] == _GET_RESPONSE:
+                entry = self.grammar.by_name["GET_RESPONSE"]  # served in any class, by the T=0 layer
+            self.entry = entry
+            self.whole = raw if not shadow.chains and not raw[0] & 0x10 else shadow.whole(raw, channel)
+        else:
+            channel, entry = 0, None
+            self.channel, self.entry, self.whole = channel, entry, raw
+        self.busy = True
+        response = self.card.transmit(raw) if kind == SEND else self._with_cut(kind, raw)
+        self.busy = False
+        self.response = response
+        if response:
+            self.sw = response[-2] << 8 | response[-1]
+            self.data = response[:-2]
+            if len(raw) >= 4:
+                shadow.note(raw, entry, channel, response)
+                if self.over_t0 and response[-2] == _WRONG_LE:
+                    self._look_again()
+        else:
+            self.sw, self.data = 0, _NOTHING
+
+    def _look_again(self) -> None:
+        """Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length."""
+        known = self.shadow.selected
+        for number in [number for number in known if number not in self.uicc.open_channels]:
+            del known[number]
+        for number in self.uicc.open_channels:
+            known[number] = self._selected(number) or ""
+
+    def _with_cut(self, kind: int, raw: bytes) -> bytes:
+        """Cut power at a write; a card that wrote less often answers as if nothing had been planned."""
+        write, after = cut_of(kind) or (0, False)
+        self.store.arm(write, after=after)
+        try:
+            response = self.card.transmit(raw)
+        except PowerCut:
+            response = _NOTHING
+        changes = self.store.changes
+        self.store.arm(None)
+        if not response:
+            self.uicc.reload()
+            self.card.reset()
+            self.shadow.reset()
+        self.store.changes = changes
+        return response
+
+    def snapshot(self) -> Snapshot:
+        """Keep card and conversation as they are."""
+        return self.uicc.snapshot(self.card, self.shadow, self.store, leave=(self, self.grammar))
+
+    def state(self) -> int:
+        """Answer a number for the card's state."""
+        return hash((self._view(), bool(self.shadow.fetched), self.over_t0))
+
+    def count_tries(self) -> tuple[int, ...]:
+        """Answer every PIN's tries, in the order in which the card keeps them."""
+        found: tuple[int, ...] = ()
+        for state in self.uicc.states:
+            known = self._known_tries.get(id(state))
+            if known is None or known[0] is not state:
+                if len(self._known_tries) > _REMEMBERED:
+                    self._known_tries.clear()
+                known = self._known_tries[id(state)] = state, tuple(_tries(state))
+            found += known[1]
+        return found
+
+    def pin(self) -> bytes:
+        """Answer the BPIN the card has now."""
+        return next((state.bpin for state in self.uicc.states if hasattr(state, "bpin")), b"")
+
+    def is_pin(self, text: str) -> bool:
+        """Whether what was typed is the BPIN."""
+        return text.encode() == self.pin()
+
+    def _selected(self, channel: int) -> str | None:
+        applet = self.uicc.selected(channel)
+        return "" if applet is None else self.grammar.aids.get(applet.aids[0], "")
+
+
+def _tries(state: object) -> Iterator[int]:
+    """Everything in a persistent state that is called tries, however deep."""
+    if is_dataclass(state):
+        for one in fields(state):
+            value = getattr(state, one.name)
+            if isinstance(value, int) and not isinstance(value, bool) and "tries" in one.name:
+                yield value
+            elif not isinstance(value, bytes | int | str):
+                yield from _tries(value)
+    elif isinstance(state, tuple | list | frozenset):
+        for value in state:
+            yield from _tries(value)
+    elif isinstance(state, dict):
+        for value in state.values():
+            yield from _tries(value)

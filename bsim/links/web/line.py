@@ -1,0 +1,75 @@
+"""A card has one line: one command at a time, whoever sends it, and nobody else is kept waiting for it.
+
+Quick work on a card that is free is done at once, in the event loop; all else in a thread, in the order it came.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from threading import RLock
+from typing import Final, TypeVar
+
+from bsim.links.web.message import Refusal
+from bsim.ports import Card
+
+T = TypeVar("T")
+
+
+class Line:
+    """Turns for one card. `run` belongs to the event loop; `held` to any thread."""
+
+    def __init__(self, pool: Executor, most: int) -> None:
+        self._pool: Final = pool
+        self._most: Final = most
+        self._lock: Final = RLock()
+        self._turn: Final = asyncio.Lock()
+        self._waiting = 0
+        self._begun: Final[set[asyncio.Future[object]]] = set()
+
+    def run(self, work: Callable[[], T], *, slow: bool = False) -> T | Awaitable[T]:
+        """Do something with the card: the result, or where it takes time an awaitable of it."""
+        if not slow and not self._turn.locked() and self._lock.acquire(blocking=False):
+            try:
+                return work()
+            finally:
+                self._lock.release()
+        if self._waiting >= self._most:
+            raise Refusal(503, "too many requests wait for this card", "CardBusy", (("Retry-After", "1"),))
+        return self._queued(work)
+
+    def begin(self, work: Callable[[], object], *, slow: bool = False) -> None:
+        """Do something with the card that nobody waits for; in the event loop's thread, as `run`."""
+        outcome = self.run(work, slow=slow)
+        if isinstance(outcome, Awaitable):
+            task = asyncio.ensure_future(outcome)
+            self._begun.add(task)  # the loop itself does not hold it
+            task.add_done_callback(self._begun.discard)
+
+    def held(self, work: Callable[[], T]) -> T:
+        """Do something with the card, in this thread, when it is free."""
+        with self._lock:
+            return work()
+
+    async def _queued(self, work: Callable[[], T]) -> T:
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, self.held, work)
+        finally:
+            self._waiting -= 1
+
+
+class OnLine:
+    """A card for other links, such as a reader's: itself a card, which waits for its turn."""
+
+    def __init__(self, card: Card, line: Line) -> None:
+        self._card: Final = card
+        self._line: Final = line
+
+    def reset(self) -> bytes:
+        """Power-cycle the card."""
+        return self._line.held(self._card.reset)
+
+    def transmit(self, command: bytes) -> bytes:
+        """Carry one APDU."""
+        return self._line.held(lambda: self._card.transmit(command))

@@ -1,0 +1,211 @@
+"""The fuzzer: it finds nothing on the card as it is, does the same for the same seed, and reads what it writes."""
+
+import json
+import random
+import secrets
+from pathlib import Path
+
+import pytest
+
+from bsim.fuzz import cards, export, parsers
+from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.coverage import Lines
+from bsim.fuzz.engine import Kind
+from bsim.fuzz.files import Folder, Seed, read_seeds
+from bsim.fuzz.finding import Finding, FindingError, parse
+from bsim.fuzz.grammar import grammar
+from bsim.fuzz.oracles import CHECKS, Judge
+from bsim.fuzz.replay import Replayer
+from bsim.fuzz.rig import Rig
+from bsim.fuzz.shrink import reach, smallest_cover
+from bsim.fuzz.steps import ANSWERS, POWER_CYCLE, PROVES, StepError, cut, cut_of, send, text
+from bsim.fuzz.steps import parse as parse_step
+from bsim.spec import Cost, domains
+from bsim.spec import Kind as FieldKind
+
+CORPUS = Path(__file__).parent / "corpus"
+SELECT = bytes.fromhex("00A4040010A000000533C000FF860000000000054D")
+FINDING = Finding(
+    "access-control",
+    "right bpin",
+    "SIGN answered 9000 without the right 'bpin'",
+    "one-try-left",
+    (send(SELECT), POWER_CYCLE, cut(b"\x80\xac\0\0\1\0", 2, after=True), send(b"", ANSWERS)),
+    ("SELECT", "RESET", "SIGN", "?"),
+    ("9000", "", "6700", ""),
+    7,
+    "state",
+    "ram",
+    "01234567",
+    "0.1.0",
+    42,
+)
+
+
+def run(**options: object) -> Campaign:
+    campaign = Campaign(Options(**{"seed": 1, "max_apdus": 3_000, **options}))
+    campaign.run()
+    return campaign
+
+
+def test_a_bounded_run_finds_nothing() -> None:
+    seed = secrets.randbelow(1 << 32)
+    print(f"bsim fuzz run --seed {seed} --max-apdus 20000")  # shown by pytest where the test fails
+    campaign = Campaign(Options(seed=seed, max_apdus=20_000))
+    report = campaign.run()
+    assert not report.findings, "\n".join(one.text() for one in report.findings)
+    assert not report.notes
+    assert report.stability == 1.0
+    assert report.coverage.commands_seen == report.coverage.commands
+    assert report.coverage.percent >= 65, report.coverage.missing
+
+
+def test_the_corpus_finds_nothing() -> None:
+    seeds = list(read_seeds(CORPUS))
+    assert seeds
+    judge = Judge()
+    replayer = Replayer(grammar(), judge)
+    with cards.quick_backups(), replayer.ready():
+        for seed in seeds:
+            hit, used = replayer.run(seed.root, seed.steps)
+            assert hit is None, f"{seed.name}, step {used}: {hit}"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_same_seed_makes_the_same_run(kind: Kind) -> None:
+    options = {"engine": kind, "max_apdus": 1_500, "phases": ("explore",)}
+    one, other = (run(seed=5, **options) for _ in range(2))
+    assert (one.explorer.apdus, one.explorer.pairs) == (other.explorer.apdus, other.explorer.pairs)
+    assert one.explorer.pairs
+    assert run(seed=6, **options).explorer.pairs != one.explorer.pairs
+
+
+@pytest.mark.parametrize("step", [*FINDING.steps, send(SELECT, PROVES), cut(SELECT, 1, after=False, link=ANSWERS)])
+def test_steps_are_read_as_they_are_written(step: tuple[int, bytes, int]) -> None:
+    assert parse_step(text(step)) == step
+
+
+@pytest.mark.parametrize("line", ["", "80 AC 0", "SIGN", "CUT before x: 00"])
+def test_what_is_no_step_is_told(line: str) -> None:
+    with pytest.raises((StepError, ValueError)):
+        assert parse_step(line or "?")
+
+
+def test_cuts_carry_their_write() -> None:
+    assert [cut_of(cut(b"", write, after=after)[0]) for write in (1, 2, 3) for after in (False, True)] == [
+        (write, after) for write in (1, 2, 3) for after in (False, True)
+    ]
+    assert cut_of(POWER_CYCLE[0]) is None
+
+
+def test_a_finding_is_read_as_it_is_written() -> None:
+    assert parse(FINDING.text()) == FINDING
+    assert json.loads(json.dumps(FINDING.as_json()))["key"] == "access-control/right bpin"
+    compile(export.pytest(FINDING), "test", "exec")
+    script = export.opensc(FINDING)
+    assert f"-s {SELECT.hex().upper()}" in script
+    assert "opensc-tool --reset" in script
+    assert "not with a reader" in script
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("# key: crash/x\nSELECT 00A40400", "card missing"),
+        ("# key: crash/x\n# card: full\n", "steps missing"),
+        ("# key: crush/x\n# card: full\nSELECT 00A40400", "no check 'crush'"),
+        ("# key: crash/x\n# card: full\nSELECT 00A4040", "line 3"),
+    ],
+)
+def test_what_is_no_finding_is_told(written: str, words: str) -> None:
+    with pytest.raises(FindingError, match=words):
+        parse(written)
+
+
+def test_a_folder_keeps_what_was_found_and_goes_on(tmp_path: Path) -> None:
+    campaign = Campaign(Options(seed=1, max_apdus=3_000, folder=tmp_path))
+    report = campaign.run()
+    folder = Folder(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["apdus"] == report.apdus
+    seeds = folder.seeds()
+    assert {seed.why for seed in seeds} >= {"SELECT 9000", "SIGN 6982"}
+    folder.save_finding(FINDING)
+    assert folder.findings() == [FINDING]
+    replayer = Replayer(grammar(), Judge())
+    with cards.quick_backups():
+        assert folder.heal(replayer, keep=True) == [(FINDING, "fixed")]
+        assert folder.findings()
+        assert folder.heal(replayer) == [(FINDING, "fixed")]
+    assert not list((tmp_path / "findings").iterdir())
+    again = run(seeds=seeds, phases=())
+    assert set(again.explorer.pairs) >= set(campaign.explorer.pairs)
+
+
+def test_a_smaller_corpus_reaches_as_much() -> None:
+    long = (send(SELECT), POWER_CYCLE, send(SELECT), send(b"\0\xca\0\0\2"))
+    seeds = [Seed("operational", long, ""), Seed("operational", long[2:], ""), Seed("operational", long[:1], "")]
+    replayer = Replayer(grammar(), Judge())
+    with replayer.ready():
+        kept = smallest_cover(replayer, seeds)
+        assert frozenset().union(*(reach(replayer, one) for one in kept)) == frozenset().union(
+            *(reach(replayer, one) for one in seeds)
+        )
+        assert len(kept) < len(seeds)
+        assert smallest_cover(replayer, seeds[:1]) == seeds[:1]
+
+
+def test_every_entry_has_domains_and_costs() -> None:
+    for entry in grammar().entries:
+        for field, domain in zip(entry.command.data, entry.domains, strict=True):
+            assert domain.legal
+            assert set(domain.boundary) <= set(domain.legal) | {bytes(field.maximum), b"\xff" * field.maximum}
+            assert not set(domain.illegal) & set(domain.legal)
+        assert entry.command.nv_writes == 0 or not entry.safe
+    assert grammar().by_name["SIGN"].command.crypto is Cost.SIGNATURE
+    assert "bpin" in grammar().by_name["VERIFY_BPIN"].makes
+
+
+def test_domains_of_a_field() -> None:
+    coded = domains.field("algorithm", FieldKind.U8, 1, 1, (1, 2))
+    assert (coded.legal, b"\0" in coded.illegal) == ((b"\1", b"\2"), True)
+    text_field = domains.field("key2", FieldKind.BYTES, 1, 255, ())
+    assert [len(value) for value in text_field.illegal] == [0, 256]
+    assert {len(value) for value in text_field.boundary} == {1, 255}
+    assert domains.parameter((0, 1)).illegal == (b"\2", b"\xff")
+
+
+def test_every_kind_of_card_is_made() -> None:
+    for name in cards.ROOTS:
+        rig = Rig(grammar(), name)
+        rig.do(send(SELECT))
+        assert rig.sw in {0x9000, 0x6114}
+        assert rig.pin() == cards.BPIN.encode()
+
+
+def test_checks_have_levels_and_numbers() -> None:
+    assert {check.level for check in CHECKS.values()} <= {"error", "warning", "note"}
+    assert all(check.cwe > 0 for check in CHECKS.values())
+
+
+def test_parsers_refuse_or_answer() -> None:
+    generator = random.Random(11)
+    found = [parsers.try_one(parsers.targets(), generator.randbytes(generator.randrange(60))) for _ in range(3_000)]
+    assert not [one for one in found if one is not None]
+
+
+def test_a_parser_that_breaks_is_told() -> None:
+    def breaks(data: bytes) -> int:
+        return data[5]
+
+    assert parsers.try_one({"breaks": breaks}, b"\0ab") == parsers.Broken(
+        "breaks", "IndexError: index out of range", b"ab"
+    )
+    assert parsers.try_one({"breaks": breaks}, b"") is None
+
+
+def test_lines_of_the_card_are_counted_once() -> None:
+    lines, rig = Lines(), Rig(grammar(), "operational")
+    assert lines.follow(lambda: rig.do(send(SELECT))) > 5
+    assert lines.follow(lambda: rig.do(send(SELECT))) == 0
+    assert lines.follow(lambda: None) == 0
+    assert all("/bsim/" in path for path, _ in lines.seen)

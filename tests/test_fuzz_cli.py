@@ -1,0 +1,132 @@
+"""`bsim fuzz` as people and CI type it: exit codes, JSON, files that can be used again."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from test_fuzz import FINDING
+
+from bsim.bench.planted import FAULTS
+from bsim.cli import main
+
+
+def test_a_clean_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "run", "--seed", "3", "--max-apdus", "1500", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "seed 3" in told.err
+    report = json.loads(told.out)
+    assert (report["format"], report["seed"], report["exit"], report["findings"]) == (1, 3, 0, [])
+
+
+def test_the_seed_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "run", "--max-apdus", "300", "--phases", "explore", "--engine", "random"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("bsim: seed ")
+    assert "nothing found" in told.out
+    assert "not seen: " in told.out
+
+
+def test_findings_and_their_two_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], card_bugs: list[logging.LogRecord]
+) -> None:
+    command = ["fuzz", "run", "--seed", "1", "--max-failures", "1", "--dir", str(tmp_path)]
+    with FAULTS["crash"].plant():
+        assert main(command) == 1
+        lines = capsys.readouterr().out.splitlines()
+        replay = next(line for line in lines if line.startswith("bsim fuzz replay "))
+        test = next(line for line in lines if line.startswith("pytest "))
+        assert main(replay.split()[1:]) == 1
+        assert "x FAILED" in capsys.readouterr().out
+        assert main(["fuzz", "tmin", replay.split()[-1]]) == 0
+        card_bugs.clear()
+    namespace: dict[str, object] = {}
+    exec(Path(test.split()[-1]).read_text(), namespace)
+    for name, value in namespace.items():
+        if name.startswith("test_") and callable(value):
+            value()  # the fault is mended
+    assert main(["fuzz", "replay", str(tmp_path)]) == 0
+    assert "+ FIXED" in capsys.readouterr().out
+    assert main(["fuzz", "tmin", replay.split()[-1]]) == 1
+    assert main(["fuzz", "campaign", "--dir", str(tmp_path), "--max-apdus", "400", "-q"]) == 0
+    assert "fixed" in capsys.readouterr().err
+    assert not list((tmp_path / "findings").glob("*"))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "pytest", "opensc"])
+def test_show(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text(FINDING.text())
+    assert main(["fuzz", "show", str(path), "--format", form]) == 0
+    assert "right bpin" in capsys.readouterr().out
+
+
+def test_replay_tells_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "one.txt").write_text(FINDING.text())
+    (tmp_path / "two.txt").write_text("nothing")
+    assert main(["fuzz", "replay", str(tmp_path), "--json"]) == 2
+    one, two = json.loads(capsys.readouterr().out)
+    assert (one["outcome"], two["outcome"]) == ("fixed", "error")
+    assert one["changed"][0]["was"] == "9000"
+
+
+def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = Path(__file__).parent / "corpus"
+    assert main(["fuzz", "cmin", str(corpus), "--output", str(tmp_path)]) == 0
+    assert 0 < len(list(tmp_path.iterdir())) <= len(list(corpus.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "--checks", "crush"], "no check crush"),
+        (["run", "--include", "NOTHING"], "no command is left"),
+        (["run", "--include", "("], "no regular expression"),
+        (["run", "-j", "no"], "-j is a number"),
+        (["replay", "nowhere"], "no such file"),
+        (["show", "nowhere"], "nowhere"),
+        (["bench", "--faults", "none"], "no fault none"),
+        (["bench", "--engines", "none"], "no engine none"),
+        (["cmin", "."], "no corpus"),
+    ],
+)
+def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        assert main(["fuzz", *words]) == 2
+    finally:
+        os.chdir(before)
+    assert told in capsys.readouterr().err
+
+
+def test_two_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ["fuzz", "run", "--seed", "5", "-j", "2", "--max-apdus", "3000", "--dir", str(tmp_path), "--json", "-q"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["apdus"] >= 3000
+    assert not report["findings"]
+    assert list((tmp_path / "corpus").iterdir())
+
+
+def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "bench", "--faults", "length", "--engines", ""]) == 0
+    told = capsys.readouterr().out
+    assert "a byte too many" in told
+    assert "minimal percent 100.0" in told
+
+
+def test_two_cards_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "diff", "--on", "ram", "--on", "t0", "--sequences", "40"]) == 0
+    assert "0 differences" in capsys.readouterr().err
+
+
+def test_two_cards_that_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = tmp_path / "blank.bsim"
+    assert main(["new", str(blank), "--blank", "--insecure-plain"]) == 0
+    capsys.readouterr()
+    assert main(["fuzz", "diff", "--on", "ram", "--on", str(blank), "--sequences", "60", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert any(one["command"] == "DERIVE_KEY" and one["second"] == "6A88" for one in found)
+    assert main(["fuzz", "diff", "--on", "ram"]) == 2

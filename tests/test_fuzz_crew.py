@@ -1,0 +1,154 @@
+"""Many workers: what one finds the others are told, one that is lost costs its slice, the folder holds everything."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from fake_ray import FakeRay
+
+from bsim.bench.planted import FAULTS
+from bsim.cli import main
+from bsim.fuzz import cluster, parallel
+from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.crew import lead
+from bsim.fuzz.files import Folder
+from bsim.fuzz.result import Exit
+from bsim.fuzz.workers import Coordinator, SliceResult, Worker
+
+OPTIONS = Options(11, roots=("operational", "personalised"), phases=("explore",))
+SHORT = 0.02
+
+
+class Scripted:
+    """A crew whose workers answer as they are told to: a number of APDUs, or None when they are lost."""
+
+    def __init__(self, script):
+        self.script = {index: list(answers) for index, answers in script.items()}
+        self.asked = []
+        self.stopped = False
+
+    def start(self, index):
+        assert index not in {one for one, _, _ in self.asked}, "a number is used once"
+
+    def ask(self, index, seeds, known):
+        self.asked.append((index, seeds, known))
+        self.waiting = [*getattr(self, "waiting", []), index]
+
+    def wait(self):
+        index = self.waiting.pop(0)
+        answer = self.script[index].pop(0)
+        return [(index, None if answer is None else SliceResult(answer, 1, 1, 0, 0, (), (), ()))]
+
+    def stop(self):
+        self.stopped = True
+
+
+def test_a_lost_worker_costs_its_slice_and_is_replaced():
+    crew = Scripted({0: [100, None], 1: [50, 90, 400], 2: [600]})
+    report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)))
+    assert report.apdus == 100 + 400 + 600  # what worker 0 handed over before it was lost is kept
+    assert report.notes == ("1 workers were lost",)
+    assert report.workers == 3
+    assert crew.stopped
+
+
+def test_where_every_worker_is_lost_the_run_ends():
+    crew = Scripted({index: [None] for index in range(20)})
+    report = lead(crew, 2, Coordinator(OPTIONS))
+    assert len(crew.asked) == 2 + 3 * 2
+    assert report.exit is Exit.CLEAN
+    assert crew.stopped
+
+
+def test_what_one_finds_the_others_are_told():
+    ray = FakeRay()
+    actors = cluster.Actors(ray, OPTIONS, SHORT)
+    with FAULTS["undeclared-sw"].plant():
+        report = lead(actors, 2, Coordinator(replace(OPTIONS, max_apdus=6_000)))
+    assert ray.options == {"num_cpus": 1, "max_restarts": 0}
+    assert [finding.key for finding in report.findings] == ["sw-conformance/EXPORT_PUBKEYS 6A83"]
+    seeds = {index: [seed for _, given, _ in calls for seed in given] for index, calls in ray.told.items()}
+    assert seeds[0]
+    assert seeds[1]
+    assert not set(seeds[0]) & set(seeds[1])
+    assert all(report.findings[0].key in calls[-1][2] for calls in ray.told.values())
+    assert (sorted(ray.killed), ray.down) == ([0, 1], True)
+
+
+def test_an_actor_that_dies_loses_one_slice(tmp_path):
+    ray = FakeRay(dies_at={0: 3})
+    options = replace(OPTIONS, folder=tmp_path, max_apdus=6_000)
+    report = lead(cluster.Actors(ray, options, SHORT), 1, Coordinator(options))
+    assert report.notes == ("1 workers were lost",)
+    assert [index for index, calls in ray.told.items() if calls] == [0, 1]
+    seeds, _ = ray.told[1][0][1:]
+    assert {seed.name for seed in seeds} <= {seed.name for seed in Folder(tmp_path).seeds()}
+    assert seeds  # the one that came for it goes on from what was handed over
+
+
+def test_a_process_that_is_killed_loses_one_slice(tmp_path):
+    options = replace(OPTIONS, folder=tmp_path, max_time=60.0)
+    crew = parallel.Processes(options, 0.2)
+    seen = []
+
+    def progress(now):
+        seen.append(now.apdus)
+        if len(seen) == 3:
+            os.kill(crew.peers[0].process.pid, signal.SIGKILL)
+        if len(seen) > 6 and 0 not in crew.peers and 2 in crew.peers:
+            raise KeyboardInterrupt
+
+    report = lead(crew, 2, Coordinator(options), progress)
+    assert report.exit is Exit.INTERRUPTED
+    assert report.notes == ("1 workers were lost",)
+    assert report.apdus == seen[-1]
+    assert seen == sorted(seen)
+    assert Folder(tmp_path).seeds()
+
+
+def test_workers_go_different_ways_and_each_the_same_again():
+    def first(index):
+        worker = Worker(OPTIONS, index)
+        worker._campaign.step(300)
+        return worker._campaign.explorer.pairs
+
+    assert first(0) == first(0)
+    assert first(0) != first(1)
+
+
+def test_a_run_goes_on_without_the_cluster(tmp_path, capsys):
+    """The folder is all there is: found with actors, still standing without, gone when it is mended."""
+    options = replace(OPTIONS, folder=tmp_path, max_failures=1)
+    with FAULTS["undeclared-sw"].plant():
+        report = lead(cluster.Actors(FakeRay(), options, SHORT), 2, Coordinator(options))
+        words = ["fuzz", "campaign", "--dir", str(tmp_path), "--max-apdus", "2000"]
+        assert main(words) == 1
+        told = capsys.readouterr()
+        assert f"{report.findings[0].id} {report.findings[0].key}: still stands" in told.err
+        assert f"bsim fuzz replay {tmp_path}/findings/{report.findings[0].id}.txt" in told.out
+    assert main(words) == 0
+    assert f"{report.findings[0].key}: fixed" in capsys.readouterr().err
+    assert not Folder(tmp_path).findings()
+
+
+def test_what_another_target_showed_is_not_judged_here(tmp_path):
+    with FAULTS["undeclared-sw"].plant():
+        (finding,) = Campaign(replace(OPTIONS, max_failures=1)).run().findings
+    folder = Folder(tmp_path)
+    folder.save_finding(replace(finding, target="reader:0"))
+    assert main(["fuzz", "run", "--dir", str(tmp_path), "--max-apdus", "100"]) == 1
+    assert folder.findings()
+
+
+@pytest.mark.parametrize("address", ["dask://there", "ray", "10.0.0.1:6379"])
+def test_an_address_that_is_none_is_refused(address, capsys):
+    assert main(["fuzz", "run", "--cluster", address]) == 2
+    assert "local, or ray://HOST:PORT" in capsys.readouterr().err
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    assert main(["fuzz", "run", "--cluster", "local"]) == 2
+    assert "pip install 'bsim[cluster]'" in capsys.readouterr().err
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"

@@ -1,0 +1,240 @@
+"""Reports of fuzzing: each form is what its readers take, made from a run with findings or from its folder."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from runpy import run_path
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+from vectors import load as vectors
+
+from bsim.bench.planted import FAULTS
+from bsim.cli import main
+from bsim.fuzz import reports
+from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.finding import FindingError
+from bsim.fuzz.oracles import CHECKS
+from bsim.fuzz.reports import source
+from bsim.fuzz.reports.load import load
+from bsim.fuzz.result import Exit
+from bsim.spec import spec
+
+ROOT = Path(__file__).parents[1]
+PLANTED = ("undeclared-sw", "length", "crash")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that found three planted faults, and its folder."""
+    folder = tmp_path_factory.mktemp("run")
+    with ExitStack() as planted:
+        for name in PLANTED:
+            planted.enter_context(FAULTS[name].plant())
+        report = Campaign(Options(5, folder=folder, max_failures=3, max_apdus=300_000)).run()
+    assert {finding.oracle for finding in report.findings} == {"sw-conformance", "response-schema", "crash"}
+    return report, folder
+
+
+@pytest.fixture
+def clean(run):
+    return replace(run[0], findings=(), exit=Exit.CLEAN)
+
+
+def test_a_folder_is_read_back_to_the_same_report(run):
+    report, folder = run
+    again = load(folder)
+    assert again.as_json() == report.as_json()
+    assert again.findings == report.findings
+
+
+def test_a_run_that_was_killed_has_its_findings(run, tmp_path):
+    report, folder = run
+    (tmp_path / "findings").mkdir()
+    for file in (folder / "findings").glob("*.txt"):
+        (tmp_path / "findings" / file.name).write_bytes(file.read_bytes())
+    rest = load(tmp_path)
+    assert set(rest.findings) == set(report.findings)
+    assert rest.exit is Exit.INTERRUPTED
+    assert "cut off" in rest.notes[0]
+
+
+def test_a_folder_that_holds_no_run_is_refused(tmp_path):
+    with pytest.raises(FindingError, match="no run in this folder"):
+        load(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": 99}')
+    with pytest.raises(FindingError, match="format 99"):
+        load(tmp_path)
+
+
+def test_sarif_is_what_the_standard_says(run, clean):
+    schema = vectors("sarif_2_1_0_schema")["schema"]
+    for report in (run[0], clean):
+        log = json.loads(reports.FORMATS["sarif"][1](report))
+        jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker()).validate(log)
+        assert [rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]] == list(CHECKS)
+        assert len(log["runs"][0]["results"]) == len(report.findings)
+
+
+def test_sarif_points_at_code_and_declaration(run):
+    log = json.loads(reports.FORMATS["sarif"][1](run[0]))
+    results = {result["ruleId"]: result for result in log["runs"][0]["results"]}
+    result = results["sw-conformance"]
+    assert text_at(result["locations"][0]) == '@wallet.handles("EXPORT_PUBKEYS")'
+    assert text_at(result["relatedLocations"][0]) == 'name = "EXPORT_PUBKEYS"'
+    steps = result["codeFlows"][0]["threadFlows"][0]["locations"]
+    assert "6A83" in steps[-1]["location"]["message"]["text"]
+
+
+def text_at(location) -> str:
+    place = location["physicalLocation"]
+    lines = (ROOT / place["artifactLocation"]["uri"]).read_text().splitlines()
+    return lines[place["region"]["startLine"] - 1].strip()
+
+
+def test_every_command_has_a_home():
+    names = {name for applet in spec().applets.values() for name in applet.commands}
+    assert set(source.handlers()) >= names
+    assert set(source.entries()) >= names
+
+
+def test_a_crash_is_at_home_where_it_happened():
+    place = source.home("EXPORT_SEED", "ValueError in envelope.unseal")
+    assert place.path == "bsim/crypto/envelope.py"
+    assert "def unseal" in (ROOT / place.path).read_text().splitlines()[place.line - 1]
+
+
+def test_junit_loads_and_counts(run, clean):
+    for report, failures in ((run[0], 3), (clean, 0)):
+        root = ElementTree.fromstring(reports.FORMATS["junit"][1](report))
+        assert root.get("failures") == str(failures) == str(len(root.findall(".//failure")))
+        assert root.get("tests") == str(len(root.findall(".//testcase")))
+        assert [suite.get("name") for suite in root] == list(CHECKS)
+
+
+def test_ndjson_has_a_line_for_each_finding(run):
+    rows = [json.loads(line) for line in reports.FORMATS["ndjson"][1](run[0]).splitlines()]
+    assert [row["type"] for row in rows] == ["run", "finding", "finding", "finding", "end"]
+    assert rows[0]["seed"] == 5
+    assert rows[-1]["exit"] == 1
+    assert all(":" in row["source"] for row in rows[1:-1])
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+        self.addresses += [value for name, value in attrs if name in {"src", "href"}]
+        self.ids |= {value for name, value in attrs if name == "id"}
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_beside_it(run):
+    text = reports.FORMATS["html"][1](run[0])
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.addresses
+    assert {address.removeprefix("#") for address in page.addresses} <= page.ids
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "<script" not in text
+    assert "http" not in text
+    assert "color-scheme: light dark" in text
+
+
+def test_markdown_tells_each_finding(run):
+    text = reports.FORMATS["markdown"][1](run[0])
+    assert all(f"## {finding.id}" in text for finding in run[0].findings)
+    assert text.count("```") == 6
+
+
+def test_what_a_real_card_was_told_is_masked(run):
+    report = run[0]
+    typed = bytes.fromhex("801400001281030123048202828183010" + "08D0704313233343536")
+    finding = replace(
+        report.findings[0],
+        steps=((0, typed, 0),),
+        names=("TERMINAL_RESPONSE",),
+        answers=("9000",),
+    )
+    seen = {
+        target: [make(replace(report, target=target, findings=(finding,))) for _, make in reports.FORMATS.values()]
+        for target in ("ram", "reader:0")
+    }
+    assert any("313233343536" in text for text in seen["ram"])
+    assert not any("313233343536" in text for text in seen["reader:0"])
+
+
+def test_reports_are_written_again_from_the_folder(run, tmp_path, capsys):
+    assert main(["fuzz", "report", str(run[1]), "--report-dir", str(tmp_path)]) == 0
+    assert {Path(line).name for line in capsys.readouterr().out.splitlines()} == {
+        file for file, _ in reports.FORMATS.values()
+    }
+    assert all((tmp_path / file).read_text() == make(run[0]) for file, make in reports.FORMATS.values())
+
+
+def test_wrong_words_are_refused_before_the_run(capsys, tmp_path):
+    assert main(["fuzz", "run", "--report", "pdf"]) == 2
+    assert "no report pdf; there is html" in capsys.readouterr().err
+    assert main(["fuzz", "run", "--report-dir", str(tmp_path)]) == 2
+    assert main(["fuzz", "report", str(tmp_path)]) == 2
+
+
+def test_the_two_lines_of_a_finding_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "a folder"
+    words = ["--seed", "3", "--max-failures", "1", "--max-apdus", "100000", "--report", "junit"]
+    with FAULTS["length"].plant():
+        for place, extra in ((Path("bsim-fuzz"), []), (folder, ["--dir", str(folder)])):
+            assert main(["fuzz", "run", *words, *extra]) == 1
+            assert (place / "junit.xml").exists()
+            replay, test = (shlex.split(line) for line in capsys.readouterr().out.splitlines() if _copied(line))
+            assert replay[0] == "bsim"
+            assert main(replay[1:]) == 1
+            assert "x FAILED" in capsys.readouterr().out
+            (check,) = [value for name, value in run_path(test[1]).items() if name.startswith("test_")]
+            with pytest.raises(AssertionError):
+                check()
+    assert main(replay[1:]) == 0
+    words = [sys.executable, "-m", *test, "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def _copied(line: str) -> bool:
+    return line.startswith(("bsim fuzz replay", "pytest"))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs):
+    """Ctrl-C: exit 130, and everything is there."""
+    slices = []
+
+    def show(_line, now) -> None:
+        slices.append(now.apdus)
+        if len(slices) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("bsim.cli.fuzz_run.LiveLine.show", show)
+    words = ["--dir", str(tmp_path), "--report", "all", "--seed", "1", "--phases", "explore", "-j", jobs]
+    assert main(["fuzz", "campaign", *words]) == 130
+    report = load(tmp_path)
+    assert report.exit is Exit.INTERRUPTED
+    assert report.apdus == slices[-1] > 0
+    assert all((tmp_path / file).exists() for file, _ in reports.FORMATS.values())

@@ -1,0 +1,210 @@
+"""A card that somebody needs again: what the fuzzer may do to it, and what it never does."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from helpers import BPIN, apdu, bare_card, by_hand, fetch, respond, select
+
+from bsim.card import Uicc
+from bsim.fuzz import cards
+from bsim.fuzz.campaign import Options
+from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits, identity
+from bsim.fuzz.ledger import Journal, Ledger, LedgerError
+from bsim.fuzz.result import Exit
+from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
+from bsim.lab.guard import Unsafe
+from bsim.lab.subject import OverT0
+from bsim.ports import Card, CardRemoved
+
+
+class Watched:
+    """A card that takes down what it is sent, and the lowest BPIN tries it ever had; it can be pulled."""
+
+    def __init__(self, uicc: Uicc) -> None:
+        self.uicc = uicc
+        self.card: Card = OverT0(uicc)
+        self.sent: list[bytes] = []
+        self.lowest = 99
+        self.pull_at: set[int] = set()
+        self.out = False
+
+    def reset(self) -> bytes:
+        self.out = False
+        return self.card.reset()
+
+    def transmit(self, command: bytes) -> bytes:
+        self.sent.append(command)
+        if len(self.sent) in self.pull_at:
+            self.out = True
+        if self.out:
+            raise CardRemoved("pulled")
+        response = self.card.transmit(command)
+        self.lowest = min(self.lowest, tries(self.uicc))
+        return response
+
+
+def tries(uicc: Uicc) -> int:
+    return next(state.tries for state in uicc.states if hasattr(state, "bpin"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "ledgers", tmp_path / "journal.txt")
+
+
+@pytest.fixture
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bsim.fuzz.ledger.os.fsync", lambda _: None)
+
+
+Guard = Callable[[Policy, Card], SafeCard]
+
+
+@pytest.fixture
+def guarded(place: Place) -> Iterator[Guard]:
+    """Puts a guard before a card; each has an account of its own run, closed at the end."""
+    with ExitStack() as stack:
+
+        def put(policy: Policy, card: Card) -> SafeCard:
+            ledger, journal = Ledger(place.ledgers, b"card"), Journal(place.journal)
+            stack.callback(journal.close)
+            return SafeCard(card, policy, ledger, journal)
+
+        yield put
+
+
+def test_a_guarded_run_leaves_the_card_as_it_was(place: Place, no_fsync: None) -> None:
+    uicc, store = cards.make("operational")
+    card = Watched(uicc)
+    card.pull_at = {1_000, 2_500}
+    with cards.quick_backups():
+        campaign = CardCampaign(
+            card, Options(seed=3, max_apdus=6_000), Policy(cards.BPIN, 10, max_writes=1_500), place, "sim"
+        )
+        report = campaign.run()
+    assert report.exit is Exit.CLEAN, report.findings
+    assert report.safety is not None
+    assert report.safety["irreversible"] == 0
+    assert report.safety["recovered"] == 2
+    assert report.safety["tries_spent"] > 0
+    assert report.safety["writes"] <= 1_500
+    assert store.writes <= 1_500
+    assert card.lowest >= 9
+    assert tries(uicc) == 10
+    assert report.coverage.commands_seen >= 10
+    assert len(place.journal.read_text().splitlines()) >= report.safety["sent"]
+    assert cards.BPIN.encode().hex().upper() not in place.journal.read_text()
+
+
+def test_without_known_tries_nothing_wrong_is_typed(place: Place, no_fsync: None) -> None:
+    uicc, _ = cards.make("one-try-left")
+    card = Watched(uicc)
+    with cards.quick_backups():
+        CardCampaign(card, Options(seed=4, max_apdus=3_000), Policy(cards.BPIN), place, "sim").run()
+    assert tries(uicc) in {1, 10}
+    assert card.lowest >= 0  # a try is spent and given back within one command
+    assert not any(command[1:2] in {b"\x7a", b"\x76", b"\x72"} for command in card.sent)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (apdu("SET_BPIN", bpin=b"111111"), "nothing brings back"),
+        (apdu("GENERATE_SEED"), "nothing brings back"),
+        (bytes.fromhex("80F80C0000"), "nothing brings back"),
+        (bytes.fromhex("0020000108") + b"12345678", "nothing brings back|never guessed"),
+        (bytes.fromhex("8482000010") + bytes(16), "nothing brings back|never guessed"),
+        (b"\x80", "no|none"),
+    ],
+)
+def test_what_is_never_sent(guarded: Guard, command: bytes, words: str) -> None:
+    card = Watched(bare_card().card)
+    with pytest.raises(Unsafe, match=words):
+        guarded(Policy(BPIN, 10), card).transmit(command)
+    assert not card.sent
+
+
+def test_a_wrong_try_is_given_back_at_once(guarded: Guard) -> None:
+    uicc = by_hand().card
+    safe = guarded(Policy(BPIN, 10), uicc)
+    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
+    respond(safe, command, "000000")
+    assert safe.account.lowest_tries == 9
+    assert tries(uicc) == 10
+
+
+def test_the_floor_is_kept(guarded: Guard) -> None:
+    uicc = by_hand(records={"wallet.tries": b"\2"}).card
+    safe = guarded(Policy(BPIN, 2, floor=2), uicc)
+    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
+    with pytest.raises(Unsafe, match="kept"):
+        respond(safe, command, "000000")
+    assert tries(uicc) == 2
+
+
+def test_a_counter_that_is_not_what_it_must_be_stops_the_run(guarded: Guard) -> None:
+    uicc = by_hand(records={"wallet.tries": b"\7"}).card
+    safe = guarded(Policy(BPIN, 10), uicc)  # the user is wrong about the card
+    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
+    with pytest.raises(SafetyStop, match="other tries"):
+        respond(safe, command, "000000")
+
+
+def test_a_new_bpin_is_never_chosen(guarded: Guard) -> None:
+    safe = guarded(Policy(BPIN, 10), by_hand().card)
+    command = fetch(safe, safe.transmit(apdu("UPDATE_BPIN")))
+    command = fetch(safe, respond(safe, command, BPIN))
+    with pytest.raises(Unsafe, match="change the BPIN"):
+        respond(safe, command, BPIN)
+
+
+def test_writes_are_counted_over_runs(guarded: Guard) -> None:
+    derive = apdu("DERIVE_KEY", coin_type=60, algorithm="SECP256K1")
+    for expected in (3, 0):
+        uicc = bare_card().card
+        select(uicc)
+        safe = guarded(Policy(BPIN, 10, max_writes=3), uicc)
+        sent = 0
+        for _ in range(5):
+            with suppress(Unsafe):
+                safe.transmit(derive)
+                sent += 1
+        assert sent == expected
+        safe._ledger.close()
+
+
+def test_a_ledger_that_was_killed_has_spent_no_less(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, b"card")
+    assert ledger.write(1, 1_000)
+    again = Ledger(tmp_path, b"card")  # the first was never closed
+    assert again.writes >= 1
+    again.close()
+    assert Ledger(tmp_path, b"other").writes == 0
+    assert Ledger(tmp_path, b"card").runs == 3
+
+
+def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = Ledger(tmp_path, b"card").path
+    path.write_text("{")
+    with pytest.raises(LedgerError, match="cannot be read"):
+        Ledger(tmp_path, b"card")
+
+
+def test_only_cards_on_the_list() -> None:
+    atr, iccid = identity(bare_card())
+    assert digits(iccid) == "8985203021088899971"
+    with pytest.raises(NotAllowed, match="--allow-card 8985203021088899971"):
+        check_allowed(atr, iccid, frozenset())
+    check_allowed(atr, iccid, frozenset({digits(iccid)}))
+    check_allowed(atr, iccid, frozenset({atr.hex(" ")}))
+
+
+def test_another_card_stops_the_run(guarded: Guard) -> None:
+    card = Watched(bare_card().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.identify(b"\x3b\x00")
+    card.pull_at = {1}
+    with pytest.raises(SafetyStop, match="another card"):
+        safe.transmit(apdu("GET_CHALLENGE"))

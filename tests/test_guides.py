@@ -1,0 +1,70 @@
+"""The guides work: every command of every page is run, in order, in one shell and an empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import bsim
+from bsim.card import T0
+from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
+from bsim.links.vpcd import VpcdLink
+
+pytest.importorskip("wsproto")
+DOCS = Path(__file__).parents[1] / "docs"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = ("wallet-developers.md", "security-testing.md", "web-api.md")
+HARDWARE = "hardware-testing.md"
+
+
+def run(page: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Run all blocks of a page that are for a shell or for Python."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    # What a guide begins it leaves to its reader to end; here it ends with the shell.
+    script = ["set -e", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
+    for number, (kind, body) in enumerate(BLOCK.findall(text)):
+        if kind == "sh":
+            script.append(body)
+        elif kind == "python":
+            (folder / f"block{number}.py").write_text(body, encoding="utf-8")
+            script.append(f"python3 block{number}.py")
+    home = Path(sys.executable).parent
+    own = {"PATH": f"{home}:{os.environ['PATH']}", "XDG_CONFIG_HOME": str(folder)}
+    ran = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=folder,
+        env={**os.environ, **environment, **own},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_guide_runs(page: str, tmp_path: Path) -> None:
+    run(page, tmp_path, {})
+
+
+@pytest.mark.pcsc
+def test_every_command_of_the_hardware_guide_runs_on_a_card_in_a_reader(tmp_path: Path) -> None:
+    try:
+        with PrivatePcscd() as pcscd, VpcdLink(T0(bsim.new_card()), port=pcscd.ports[0]) as link:
+            link.ready.wait(20)
+            run(HARDWARE, tmp_path, pcscd.environment)
+    except PcscUnavailable as fault:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(fault))
+        pytest.skip(str(fault))
+
+
+@pytest.mark.parametrize("page", [*PAGES, HARDWARE])
+def test_what_a_guide_points_to_is_there(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (DOCS / target).exists(), target
