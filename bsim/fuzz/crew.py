@@ -1,6 +1,6 @@
 """Leads workers, wherever they are: hands each its next slice, puts together what comes back, replaces who is lost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from bsim.fuzz.campaign import Progress
@@ -69,16 +69,29 @@ def lead(
                 findings, seeds = coordinator.absorb(index, result)
                 for finding in findings:
                     on_finding(finding)
-                for other in told.keys() - {index}:
-                    told[other] += seeds
                 progress(coordinator.progress())
-                if result.stopped:
-                    del told[index]
-                    continue
-                crew.ask(index, told[index], list(coordinator.findings))
-                told[index] = []
+                _go_on(crew, coordinator, told, index, seeds, stopped=bool(result.stopped))
     except KeyboardInterrupt:
         interrupted = True
     finally:
         crew.stop()
     return coordinator.report(interrupted=interrupted)
+
+
+def _go_on(
+    crew: Crew,
+    coordinator: Coordinator,
+    told: dict[int, list[Seed]],
+    index: int,
+    seeds: Iterable[Seed],
+    *,
+    stopped: bool,
+) -> None:
+    """Tell the others what a worker found, and hand it its next slice, unless it stopped for good."""
+    for other in told.keys() - {index}:
+        told[other] += seeds
+    if stopped:
+        del told[index]
+        return
+    crew.ask(index, told[index], list(coordinator.findings))
+    told[index] = []

@@ -3,11 +3,12 @@
 import os
 import secrets
 from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from operator import xor
 from typing import Final
 
 from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
+from bsim.applets.assets_state import AssetsState
 from bsim.applets.bpin import is_bpin
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
@@ -215,14 +216,7 @@ def power_on(
         device=Device(signing, lambda: issued.value.iccid, certify),
     )
 
-    def erase() -> None:
-        wallet.keys.wipe()
-        wallet.registry.clear()
-        assets.put(replace(assets.value, contacts=()))
-        signing.put(signing.value.without_policies())
-        wallet.cell.put(as_new(wallet.cell.value))
-
-    managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, erase),)
+    managed = (Application(wallet.aids[0], _WALLET_LOAD_FILE, partial(_erase, wallet, assets)),)
     issuer_routes = ISSUER_ROUTES if extended else STRICT_ISSUER_ROUTES
     domain = IssuerDomain(applets["issuer"].aids, issuer_routes, issued, managed)
     files = _files(memory, issued)
@@ -230,6 +224,15 @@ def power_on(
     card = Uicc(profile.atr, (domain, wallet, *directories), memory, rng, profile.channels, files=files)
     card.toolkit.menu = WalletMenu(wallet)
     return card
+
+
+def _erase(wallet: WalletApplet, assets: Cell[AssetsState]) -> None:
+    """Take all that a wallet holds, as deleting an application does. GlobalPlatform Card Specification 2.3.1, 11.2."""
+    wallet.keys.wipe()
+    wallet.registry.clear()
+    assets.put(replace(assets.value, contacts=()))
+    wallet.signing.put(wallet.signing.value.without_policies())
+    wallet.cell.put(as_new(wallet.cell.value))
 
 
 def _files(memory: Memory, issued: Cell[IssuerState]) -> FileSystem:
