@@ -809,6 +809,9 @@ def test_serve_in_this_process(bsim):
 
         def stop(link: VpcdLink) -> None:
             link.ready.wait(30)
+            # What is said of it is said by a thread of its own; a link that stopped before would be nothing to tell of.
+            for announcing in (one for one in threading.enumerate() if one.name == "bsim-ready"):
+                announcing.join(30)
             link.stop()
             ended.set()
 
