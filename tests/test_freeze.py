@@ -25,9 +25,10 @@ from helpers import (
 )
 
 from bsim.applets.session import Session
-from bsim.card import T0, freeze
+from bsim.card import T0, freeze, insides
 from bsim.card.abstract import size
-from bsim.card.freeze import FreezeError, Snapshot
+from bsim.card.freeze import Freezer
+from bsim.card.insides import FreezeError
 from bsim.card.uicc import Uicc
 from bsim.crypto.ecdsa import engine
 from bsim.profiles import personalisation, personalise, power_on
@@ -68,7 +69,7 @@ def held_by(card: Uicc) -> list[object]:
         if id(one) in seen or isinstance(one, type) or (type(one).__module__ == "builtins" and callable(one)):
             continue
         seen.add(id(one))
-        if isinstance(one, freeze._UNCHANGING):
+        if isinstance(one, insides.UNCHANGING):
             continue
         if type(one).__module__.startswith("bsim."):
             found.append(one)
@@ -85,10 +86,10 @@ def test_no_slot_is_forgotten() -> None:
     before = {}
     spoiled = object()
     for one in objects:
-        for name in freeze.slots_of(type(one)):
+        for name in insides.slots_of(type(one)):
             before[id(one), name] = one, getattr(one, name)
     for one, _ in list(before.values()):
-        for name in freeze.slots_of(type(one)):
+        for name in insides.slots_of(type(one)):
             setattr(one, name, spoiled)
     snapshot.restore()
     for (_, name), (one, value) in before.items():
@@ -156,7 +157,7 @@ class Odd:
 def test_every_kind_of_container() -> None:
     one = Odd({"list": [1, 2], "set": {3}, "bytes": bytearray(b"45"), "tuple": ([6],)})
     kept = one.kept
-    snapshot = Snapshot(one)
+    snapshot = Freezer(one).take()
     kept["list"].append(9)
     kept["set"].clear()
     kept["bytes"][:] = b"\0\0\0"

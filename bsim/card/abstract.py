@@ -14,7 +14,7 @@ from typing import Any, Final
 from bsim.applets.routes import Routes
 from bsim.applets.session import Session
 from bsim.applets.toolkit import Toolkit
-from bsim.card.freeze import slots_of
+from bsim.card.insides import slots_of
 from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
@@ -22,17 +22,40 @@ _MF: Final = b"\x3f\x00"  # a path of a file begins so, and which one is selecte
 _PATH: Final = 8
 _MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
 _SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
+_Hows = Sequence[tuple[int, Callable[[Any], Hashable]]]
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 # What has its own place in the state, or is the same for all of a card's life.
 _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
 
 
+class _Look:
+    """An object as it was last seen: its values, and what they come to in a number."""
+
+    __slots__ = ("moved", "moving", "number", "one", "still", "values")
+
+    def __init__(
+        self,
+        one: object,
+        values: tuple[object, ...],
+        still: int,
+        moving: Sequence[tuple[int, Callable[[Any], Hashable]]],
+    ) -> None:
+        self.one: Final = one
+        self.values: Final = values
+        self.still: Final = still
+        self.moving: Final = moving
+        self.moved: list[Hashable] | None = None
+        self.number = still
+
+
 class StateView:
-    """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed."""
+    """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed.
+
+    Within a process: what an object holds is put into one number, Python's hash of it.
+    """
 
     __slots__ = (
         "_applets",
-        "_changes",
         "_current",
         "_how",
         "_how_kept",
@@ -49,10 +72,9 @@ class StateView:
         self._applets: Final = applets
         self._parts: Final = memory.parts
         self._current: Final = current
-        self._seen: dict[int, tuple[object, tuple[object, ...], Hashable]] = {}
+        self._seen: dict[int, _Look] = {}
         self._kept: dict[int, tuple[object, Hashable]] = {}
         self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
-        self._changes = False
         # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
         self._how: dict[type, Callable[[Any], Hashable]] = {
             bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
@@ -97,32 +119,40 @@ class StateView:
         return shape
 
     def _slots(self, one: object) -> Hashable:
-        """Everything an object holds; read anew only if a slot holds another value, or one that changes in place."""
+        """Everything an object holds; read anew only where a slot holds another value, or one that changes in place."""
         kind = type(one)
         read = self._readers.get(kind)
         if read is None:
             read = self._readers[kind] = _reader(kind, one)
         values = read(one)
-        known = self._seen.get(id(one))
-        if known is not None and known[0] is one and known[1] == values:
-            return known[2]
-        before, self._changes = self._changes, False
-        shape = (kind.__name__, *[self._of(value) for value in values])
-        if not self._changes:
-            if len(self._seen) > _REMEMBERED:
-                self._seen.clear()
-            self._seen[id(one)] = one, values, shape
-        self._changes |= before
-        return shape
+        look = self._seen.get(id(one))
+        if look is None or look.one is not one or look.values != values:
+            look = self._look(one, values)
+        if look.moving:
+            now = [how(values[at]) for at, how in look.moving]
+            if now != look.moved:
+                look.moved = now
+                look.number = hash((look.still, *now))
+        return look.number
+
+    def _look(self, one: object, values: tuple[object, ...]) -> "_Look":
+        """Look at an object anew, and remember in which places it may change without having another value."""
+        hows = [self._how.get(type(value)) or self._choose(type(value)) for value in values]
+        moving = [(at, how) for at, how in enumerate(hows) if how == self._inside]
+        still = [... if how == self._inside else how(value) for value, how in zip(values, hows, strict=True)]
+        if len(self._seen) > _REMEMBERED:
+            self._seen.clear()
+        look = self._seen[id(one)] = _Look(one, values, hash((type(one).__name__, *still)), moving)
+        return look
 
     def _of(self, value: object) -> Hashable:
-        kind = type(value)
-        how = self._how.get(kind)
-        if how is None:
-            how = self._how[kind] = self._choose(kind)
-        return how(value)
+        return (self._how.get(type(value)) or self._choose(type(value)))(value)
 
     def _choose(self, kind: type) -> Callable[[Any], Hashable]:
+        how = self._how[kind] = self._chosen(kind)
+        return how
+
+    def _chosen(self, kind: type) -> Callable[[Any], Hashable]:
         if issubclass(kind, Enum):
             return lambda value: value.name
         if issubclass(kind, _ELSEWHERE) or _is_place(kind):
@@ -137,7 +167,6 @@ class StateView:
 
     def _inside(self, value: Any) -> Hashable:
         """What changes in place, which no comparison of slots shows."""
-        self._changes = True
         kind = type(value)
         if kind is bytearray:
             return bool(value)

@@ -4,81 +4,178 @@ Nothing is listed by hand: every object that the card reaches is taken with all 
 that is new tomorrow is covered. An object whose insides cannot be seen is refused, never passed over.
 """
 
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
-from enum import Enum
-from functools import cache, partial
-from operator import attrgetter
-from types import (
-    BuiltinFunctionType,
-    CellType,
-    FunctionType,
-    GetSetDescriptorType,
-    MappingProxyType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-    UnionType,
-)
-from typing import Any, Final, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from itertools import chain
+from typing import Any, Final
 
-from bsim.applets.routes import Routes
-from bsim.store import Layout
+from bsim.card.insides import Kind, Way, behind, changes_never, iterates, read, way
 
-_UNCHANGING: Final = (
-    type(None),
-    type(...),
-    bool,
-    int,
-    float,
-    str,
-    bytes,
-    range,
-    type,
-    Enum,
-    ModuleType,
-    MappingProxyType,
-    struct.Struct,
-    Layout,  # how a state is written down
-    Routes,  # compiled from the declaration, the same for all cards; what it keeps of used headers is no state
-)
-_CONTENTS: Final = (dict, list, set, bytearray)
-# Objects of libraries in C, made once and only used: keys of OpenSSL, what cffi calls with. Their modules:
-_OPAQUE: Final = ("cryptography.", "_cffi_backend", "coincurve", "_hashlib", "re", "_ctypes", "typing", "hashlib")
-
-
-Kind: TypeAlias = type[Any]
-T = TypeVar("T")
-
-
-def _per_class(function: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Keep what is answered for each class; `cache` itself does not take a class for something that can be hashed."""
-    return cache(function)
-
-
-class _Way(Enum):
-    """How an object is taken."""
-
-    SLOTS = 1
-    VALUE = 2  # a frozen dataclass: nothing to bring back, but it may lead to what changes
-    ELEMENTS = 3
-    CONTENTS = 4
-    CODE = 5
-    OPAQUE = 6
-
-
-class FreezeError(TypeError):
-    """Something the card holds cannot be seen into, so a snapshot would forget it."""
+_PLAIN_CONTAINERS: Final = frozenset({dict, list, set, bytearray})
 
 
 class Snapshot:
     """Everything some objects reach, as it was; `restore` brings it back into the same objects."""
 
-    __slots__ = ("_buffers", "_dicts", "_iterators", "_lists", "_names", "_owners", "_sets", "_values")
+    __slots__ = ("_contents", "_later", "_survey", "_values")
+
+    def __init__(self, survey: "_Survey", values: Sequence[object], contents: "_Contents", later: "_Walk") -> None:
+        self._survey: Final = survey
+        self._values: Final = values
+        self._contents: Final = contents
+        self._later: Final = later
+
+    def restore(self) -> None:
+        """Bring everything back; objects that came later are simply not reached any more."""
+        survey = self._survey
+        any(map(setattr, survey.owners, survey.names, self._values))  # no call answers anything: all are made
+        self._contents.restore(survey)
+        self._later.restore()
+
+
+class Freezer:
+    """Takes snapshots of the same objects, again and again.
+
+    What they reach when this is made is listed once, and from then on read in one go; only what they came to reach
+    later is walked to each time.
+    """
+
+    __slots__ = ("_leave", "_never", "_roots", "_survey")
 
     def __init__(self, *roots: object, leave: Iterable[object] = ()) -> None:
-        """Take what `roots` reach, but nothing behind the objects of `leave`."""
+        """Look at what `roots` reach, but at nothing behind `leave`; FreezeError where that cannot be seen into."""
+        self._roots: Final = roots
+        self._leave: Final = tuple(leave)
+        self._never: Final = _Never()
+        self._survey = _Survey(roots, self._leave, self._never)
+
+    def take(self) -> Snapshot:
+        """Answer a snapshot; FreezeError where something cannot be seen into."""
+        survey, never = self._survey, self._never
+        try:
+            values = survey.read()
+        except AttributeError:  # a slot was set when it was looked at, and is not any more
+            return self._again()
+        contents = _Contents(survey)
+        known = survey.known
+        new = [one for one in chain(values, contents.held()) if not never[type(one)] and id(one) not in known]
+        if any(map(iterates, map(type, new))):  # its owner has to be read piece by piece
+            return self._again()
+        return Snapshot(survey, values, contents, _Walk([*survey.odd, *new], known, never))
+
+    def _again(self) -> Snapshot:
+        self._survey = _Survey(self._roots, self._leave, self._never)
+        return self.take()
+
+
+class _Never(dict[Kind, bool]):
+    """Whether nothing behind the objects of a class can change: such are not followed."""
+
+    def __missing__(self, kind: Kind) -> bool:
+        answer = self[kind] = changes_never(kind)
+        return answer
+
+
+class _Survey:
+    """What some objects reach, listed: slots and plain containers to be read in one go, and the `odd`, to be walked."""
+
+    __slots__ = ("_reads", "buffers", "known", "lists", "names", "odd", "owners", "sets", "tables")
+
+    def __init__(self, roots: Iterable[object], leave: Iterable[object], never: _Never) -> None:
+        self._reads: list[tuple[Callable[[Any], tuple[object, ...]], object]] = []
+        self.owners: list[object] = []
+        self.names: list[str] = []
+        self.tables: list[dict[Any, Any]] = []
+        self.lists: list[list[Any]] = []
+        self.sets: list[set[Any]] = []
+        self.buffers: list[bytearray] = []
+        self.odd: list[object] = []
+        # What is known is kept, so that nothing new gets its number.
+        self.known: dict[int, object] = {id(one): one for one in leave}
+        waiting = list(roots)
+        while waiting:
+            one = waiting.pop()
+            if id(one) not in self.known and not any(one is other for other in self.odd):
+                waiting += [value for value in self._list(one) if not never[type(value)]]
+
+    def read(self) -> list[object]:
+        """Answer the values of all slots, in the order of `owners` and `names`."""
+        return [*chain.from_iterable([values(one) for values, one in self._reads])]
+
+    def _list(self, one: Any) -> Iterable[object]:
+        """Put one object into its list, and answer what it leads to."""
+        kind = type(one)
+        how, names = way(kind)
+        if kind in _PLAIN_CONTAINERS:
+            self.known[id(one)] = one
+            return self._contents(one)
+        if how is Way.SLOTS and not hasattr(one, "__dict__") and all(hasattr(one, name) for name in names):
+            values = read(kind)(one)
+            if not any(map(iterates, map(type, values))):
+                self.known[id(one)] = one
+                self._reads.append((read(kind), one))
+                self.owners += [one] * len(names)
+                self.names += names
+                return values
+        if how in {Way.SLOTS, Way.CONTENTS, Way.OPAQUE}:
+            self.odd.append(one)
+            return ()
+        self.known[id(one)] = one
+        return behind(one, how, names)
+
+    def _contents(self, one: object) -> Iterable[object]:
+        if isinstance(one, dict):
+            self.tables.append(one)
+            return (*one.keys(), *one.values())
+        if isinstance(one, list):
+            self.lists.append(one)
+            return one
+        if isinstance(one, set):
+            self.sets.append(one)
+            return one
+        if isinstance(one, bytearray):
+            self.buffers.append(one)
+        return ()
+
+
+class _Contents:
+    """What the containers of a survey held."""
+
+    __slots__ = ("_buffers", "_lists", "_sets", "_tables")
+
+    def __init__(self, survey: _Survey) -> None:
+        self._tables: Final = [*map(dict.copy, survey.tables)]
+        self._lists: Final = [*map(list.copy, survey.lists)]
+        self._sets: Final = [*map(set.copy, survey.sets)]
+        self._buffers: Final = [*map(bytes, survey.buffers)]
+
+    def held(self) -> Iterator[object]:
+        """Answer every element, key and value."""
+        tables = [one for one in self._tables if one]
+        return chain(*tables, *[one.values() for one in tables], *self._lists, *self._sets)
+
+    def restore(self, survey: _Survey) -> None:
+        """Put it back."""
+        for table, entries in zip(survey.tables, self._tables, strict=True):
+            if table or entries:
+                table.clear()
+                table.update(entries)
+        for items, elements in zip(survey.lists, self._lists, strict=True):
+            if items or elements:
+                items[:] = elements
+        for members, kept in zip(survey.sets, self._sets, strict=True):
+            members.clear()
+            members.update(kept)
+        for buffer, content in zip(survey.buffers, self._buffers, strict=True):
+            buffer[:] = content
+
+
+class _Walk:
+    """What some objects hold and reach, taken one by one on the way."""
+
+    __slots__ = ("_buffers", "_dicts", "_iterators", "_lists", "_names", "_owners", "_sets", "_values")
+
+    def __init__(self, first: list[object], known: dict[int, object], never: _Never) -> None:
+        """Begin at `first`, and stop at what is `known`."""
         self._owners: list[object] = []
         self._names: list[str] = []
         self._values: list[object] = []
@@ -87,22 +184,21 @@ class Snapshot:
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._buffers: list[tuple[Any, bytes]] = []
         self._iterators: list[tuple[object, str, list[object]]] = []
-        seen: dict[int, object] = {id(one): one for one in leave}
-        waiting = list(roots)
+        seen: dict[int, object] = {}
+        waiting = first
         while waiting:
             one = waiting.pop()
             if id(one) in seen:
                 continue
             seen[id(one)] = one
-            waiting += [value for value in self._take(one) if not _changes_never(type(value))]
+            waiting += [value for value in self._take(one) if not never[type(value)] and id(value) not in known]
 
     def restore(self) -> None:
-        """Bring everything back; objects that came later are simply not reached any more."""
-        any(map(setattr, self._owners, self._names, self._values))  # no call answers anything: all are made
+        """Put all of it back."""
+        any(map(setattr, self._owners, self._names, self._values))
         for table, entries in self._dicts:
-            if table or entries:
-                table.clear()
-                table.update(entries)
+            table.clear()
+            table.update(entries)
         for items, elements in self._lists:
             items[:] = elements
         for members, kept in self._sets:
@@ -115,34 +211,25 @@ class Snapshot:
 
     def _take(self, one: Any) -> Iterable[object]:
         """Keep what one object holds, and answer what it leads to."""
-        kind = type(one)
-        way, names = _way(kind)
-        if way is _Way.SLOTS:
+        how, names = way(type(one))
+        if how is Way.SLOTS:
             values = self._slots(one, names)
             return (*values, vars(one)) if hasattr(one, "__dict__") else values
-        if way is _Way.VALUE:
-            return [getattr(one, name) for name in names]
-        if way is _Way.ELEMENTS:
-            return one  # type: ignore[no-any-return]
-        if way is _Way.CONTENTS:
-            return (
-                *self._content(one),
-                *self._slots(one, names),
-                *(vars(one) if hasattr(one, "__dict__") else {}).values(),
-            )
-        if way is _Way.CODE:
-            return _behind(one)
-        self._buffer(one)
-        return ()
+        if how is Way.CONTENTS:
+            inner = vars(one).values() if hasattr(one, "__dict__") else ()
+            return (*self._content(one), *self._slots(one, names), *inner)
+        if how is Way.OPAQUE:
+            self._buffer(one)
+        return behind(one, how, names)
 
     def _slots(self, one: object, names: tuple[str, ...]) -> Sequence[object]:
         values: Sequence[object]
         try:
-            values = _read(type(one))(one)
+            values = read(type(one))(one)
         except AttributeError:  # some are declared, and not set yet
             names = tuple(name for name in names if hasattr(one, name))
             values = [getattr(one, name) for name in names]
-        if any(_iterates(type(value)) for value in values):
+        if any(map(iterates, map(type, values))):
             return self._with_iterators(one, names, values)
         self._owners += [one] * len(names)
         self._names += names
@@ -190,92 +277,3 @@ class Snapshot:
             if ffi.typeof(one).kind == "array":
                 view = ffi.buffer(one)
                 self._buffers.append((view, bytes(view)))
-
-
-@_per_class
-def slots_of(kind: Kind) -> tuple[str, ...]:
-    """Answer the names of all slots of a class and of those it inherits from."""
-    return tuple(
-        name
-        for base in kind.__mro__
-        if "__slots__" in vars(base)
-        for name, member in vars(base).items()
-        if isinstance(member, MemberDescriptorType)
-    )
-
-
-@_per_class
-def _read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
-    names = slots_of(kind)
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda one: (getattr(one, names[0]),) if names else ()
-
-
-@_per_class
-def _iterates(kind: Kind) -> bool:
-    return issubclass(kind, Iterator)
-
-
-@_per_class
-def _changes_never(kind: Kind) -> bool:
-    """Whether nothing behind an object of a class can change: a plain value, or a frozen dataclass made of such."""
-    if issubclass(kind, _UNCHANGING):
-        return True
-    parameters = getattr(kind, "__dataclass_params__", None)
-    if parameters is None or not parameters.frozen:
-        return False
-    try:
-        hints = get_type_hints(kind)
-    except NameError:  # imported for type checkers only: it is looked into each time
-        return False
-    return all(map(_plain, hints.values()))
-
-
-def _plain(hint: Any) -> bool:
-    """Whether a type hint promises a value that never changes."""
-    inner = get_args(hint)
-    if inner:
-        return get_origin(hint) in {tuple, frozenset, Union, UnionType} and all(map(_plain, inner))
-    return hint is ... or (isinstance(hint, type) and _changes_never(hint))
-
-
-@_per_class
-def _way(kind: Kind) -> tuple[_Way, tuple[str, ...]]:
-    """Answer how objects of a class are taken, and their slots; FreezeError where they cannot be seen into."""
-    names = slots_of(kind)
-    if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType | CellType | partial):
-        return _Way.CODE, ()
-    if issubclass(kind, tuple | frozenset):
-        return _Way.ELEMENTS, ()
-    if issubclass(kind, _CONTENTS):
-        return _Way.CONTENTS, names
-    if kind.__module__.startswith(_OPAQUE):
-        return _Way.OPAQUE, ()
-    parameters = getattr(kind, "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
-        return _Way.VALUE, tuple(one.name for one in fields(kind))
-    if not names and not kind.__dictoffset__ and not _empty(kind):
-        raise FreezeError(f"a card holds a {kind.__module__}.{kind.__qualname__}, which cannot be seen into")
-    return _Way.SLOTS, names
-
-
-def _empty(kind: type) -> bool:
-    """Whether objects of a class can hold nothing: slots are declared by all of its own bases, and there are none."""
-    own = [base for base in kind.__mro__ if base is not object and base.__module__ != "abc"]
-    return all("__slots__" in vars(base) for base in own) and not any(
-        isinstance(member, GetSetDescriptorType) for base in own for member in vars(base).values()
-    )
-
-
-def _behind(one: object) -> Iterator[object]:
-    """What code leads to: the values a function closes over, the object a method belongs to."""
-    if isinstance(one, FunctionType):
-        yield from (one.__closure__ or ())
-        yield from (one.__defaults__ or ())
-    elif isinstance(one, CellType):
-        yield one.cell_contents
-    elif isinstance(one, partial):
-        yield from (one.func, one.args, one.keywords)
-    elif isinstance(one, MethodType | BuiltinFunctionType):
-        yield one.__self__

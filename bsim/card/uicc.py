@@ -10,7 +10,7 @@ from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
 from bsim.card.abstract import StateView
 from bsim.card.commands import NO_FILES
-from bsim.card.freeze import Snapshot
+from bsim.card.freeze import Freezer, Snapshot
 from bsim.ports import Rng
 from bsim.store import Cell, Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
@@ -167,7 +167,11 @@ class Uicc:
 
         FreezeError where something cannot be seen into, such as a card in a file.
         """
-        return Snapshot(self, *others, leave=leave)
+        return self.freezer(*others, leave=leave).take()
+
+    def freezer(self, *others: object, leave: Iterable[object] = ()) -> Freezer:
+        """Answer what takes such snapshots again and again, each in a fraction of the time the first one costs."""
+        return Freezer(self, *others, leave=leave)
 
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:
         """Select an application by AID, full or cut short; SwError 6A82 if there is none. ETSI TS 102 221 11.1.1."""

@@ -29,6 +29,7 @@ class Rig:
     """An emulated card that can be looked into. `raw` to `tries` are about the last step."""
 
     __slots__ = (
+        "_freezer",
         "_known_tries",
         "_view",
         "asks_le",
@@ -64,6 +65,7 @@ class Rig:
         shadow = Shadow(grammar, self._selected, self.pin, self.is_pin, cards.OPENING_KEY)
         self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
         self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
+        self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=(self, self.grammar))
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
         self.records = self.store.read()
 
@@ -173,7 +175,7 @@ class Rig:
 
     def snapshot(self) -> Snapshot:
         """Keep card and conversation as they are."""
-        return self.uicc.snapshot(self.card, self.shadow, self.store, leave=(self, self.grammar))
+        return self._freezer.take()
 
     def state(self) -> int:
         """Answer a number for the card's state."""
