@@ -21,8 +21,16 @@ _REMEMBERED: Final = 4096
 _MF: Final = b"\x3f\x00"  # a path of a file begins so, and which one is selected decides much
 _PATH: Final = 8
 _MOST: Final = 4  # counters above count as this: a PIN's last tries are told apart, its first are not
-_SAME: Final[dict[type, Callable[[Any], Hashable]]] = dict.fromkeys((bool, type(None)), lambda value: value)
-_Hows = Sequence[tuple[int, Callable[[Any], Hashable]]]
+_How = Callable[[Any], Hashable]
+_Read = Callable[[Any], tuple[object, ...]]
+_SAME: Final[dict[type, _How]] = dict.fromkeys((bool, type(None)), lambda value: value)
+# What changes in place, which no comparison of slots shows.
+_IN_PLACE: Final[dict[type, _How]] = {
+    bytearray: bool,
+    dict: lambda table: frozenset(map(type, table.values())),
+    list: lambda items: frozenset(map(type, items)),
+    set: lambda members: frozenset(map(type, members)),
+}
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 # What has its own place in the state, or is the same for all of a card's life.
 _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
@@ -31,21 +39,15 @@ _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
 class _Look:
     """An object as it was last seen: its values, and what they come to in a number."""
 
-    __slots__ = ("moved", "moving", "number", "one", "still", "values")
+    __slots__ = ("moved", "moving", "number", "one", "read", "still", "values")
 
-    def __init__(
-        self,
-        one: object,
-        values: tuple[object, ...],
-        still: int,
-        moving: Sequence[tuple[int, Callable[[Any], Hashable]]],
-    ) -> None:
+    def __init__(self, one: object, read: _Read) -> None:
         self.one: Final = one
-        self.values: Final = values
-        self.still: Final = still
-        self.moving: Final = moving
+        self.read: Final = read
+        self.values: tuple[object, ...] | None = None
+        self.moving: Sequence[tuple[int, _How]] = ()
         self.moved: list[Hashable] | None = None
-        self.number = still
+        self.still = self.number = 0
 
 
 class StateView:
@@ -59,6 +61,7 @@ class StateView:
         "_current",
         "_how",
         "_how_kept",
+        "_in_place",
         "_kept",
         "_parts",
         "_readers",
@@ -74,14 +77,15 @@ class StateView:
         self._current: Final = current
         self._seen: dict[int, _Look] = {}
         self._kept: dict[int, tuple[object, Hashable]] = {}
-        self._readers: dict[type, Callable[[Any], tuple[object, ...]]] = {}
+        self._readers: dict[type, _Read] = {}
+        self._in_place: Final = frozenset({self._slots, *_IN_PLACE.values()})
         # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
-        self._how: dict[type, Callable[[Any], Hashable]] = {
+        self._how: dict[type, _How] = {
             bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
             **dict.fromkeys((str, int), bool),
             **_SAME,
         }
-        self._how_kept: dict[type, Callable[[Any], Hashable]] = {
+        self._how_kept: dict[type, _How] = {
             int: lambda value: value if 0 <= value < _MOST else _MOST,
             bytes: lambda value: size(len(value)),
             str: lambda value: size(len(value)),
@@ -120,14 +124,12 @@ class StateView:
 
     def _slots(self, one: object) -> Hashable:
         """Everything an object holds; read anew only where a slot holds another value, or one that changes in place."""
-        kind = type(one)
-        read = self._readers.get(kind)
-        if read is None:
-            read = self._readers[kind] = _reader(kind, one)
-        values = read(one)
         look = self._seen.get(id(one))
-        if look is None or look.one is not one or look.values != values:
-            look = self._look(one, values)
+        if look is None or look.one is not one:
+            look = self._look(one)
+        values = look.read(one)
+        if look.values != values:
+            self._read(look, values)
         if look.moving:
             now = [how(values[at]) for at, how in look.moving]
             if now != look.moved:
@@ -135,24 +137,31 @@ class StateView:
                 look.number = hash((look.still, *now))
         return look.number
 
-    def _look(self, one: object, values: tuple[object, ...]) -> "_Look":
-        """Look at an object anew, and remember in which places it may change without having another value."""
-        hows = [self._how.get(type(value)) or self._choose(type(value)) for value in values]
-        moving = [(at, how) for at, how in enumerate(hows) if how == self._inside]
-        still = [... if how == self._inside else how(value) for value, how in zip(values, hows, strict=True)]
+    def _look(self, one: object) -> "_Look":
+        kind = type(one)
+        if kind not in self._readers:
+            self._readers[kind] = _reader(kind, one)
         if len(self._seen) > _REMEMBERED:
             self._seen.clear()
-        look = self._seen[id(one)] = _Look(one, values, hash((type(one).__name__, *still)), moving)
+        look = self._seen[id(one)] = _Look(one, self._readers[kind])
         return look
+
+    def _read(self, look: "_Look", values: tuple[object, ...]) -> None:
+        """Read values anew, and remember which may change without another value being there."""
+        hows = [self._how.get(type(value)) or self._choose(type(value)) for value in values]
+        look.moving = [(at, how) for at, how in enumerate(hows) if how in self._in_place]
+        still = [... if how in self._in_place else how(value) for value, how in zip(values, hows, strict=True)]
+        look.values, look.moved = values, None
+        look.still = look.number = hash((type(look.one).__name__, *still))
 
     def _of(self, value: object) -> Hashable:
         return (self._how.get(type(value)) or self._choose(type(value)))(value)
 
-    def _choose(self, kind: type) -> Callable[[Any], Hashable]:
+    def _choose(self, kind: type) -> _How:
         how = self._how[kind] = self._chosen(kind)
         return how
 
-    def _chosen(self, kind: type) -> Callable[[Any], Hashable]:
+    def _chosen(self, kind: type) -> _How:
         if issubclass(kind, Enum):
             return lambda value: value.name
         if issubclass(kind, _ELSEWHERE) or _is_place(kind):
@@ -163,16 +172,7 @@ class StateView:
             return self._state
         if issubclass(kind, tuple | frozenset):
             return lambda value: (size(len(value)), frozenset(map(_form, value)))
-        return self._inside
-
-    def _inside(self, value: Any) -> Hashable:
-        """What changes in place, which no comparison of slots shows."""
-        kind = type(value)
-        if kind is bytearray:
-            return bool(value)
-        if kind in {dict, list, set}:
-            return frozenset(map(type, value.values() if kind is dict else value))
-        return self._slots(value)
+        return _IN_PLACE.get(kind, self._slots)
 
 
 def size(length: int) -> int:

@@ -12,7 +12,7 @@ from bsim.card.abstract import StateView
 from bsim.card.commands import NO_FILES
 from bsim.card.freeze import Freezer, Snapshot
 from bsim.ports import Rng
-from bsim.store import Cell, Memory, RamStore, StoreError
+from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
@@ -132,7 +132,7 @@ class Uicc:
     @property
     def states(self) -> Sequence[object]:
         """What each applet keeps over power loss, as of now."""
-        return [part.value for part in self._memory.parts if isinstance(part, Cell)]
+        return [cell.value for cell in self._memory.cells]
 
     @property
     def open_channels(self) -> Sequence[int]:

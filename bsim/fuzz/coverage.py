@@ -6,6 +6,7 @@ too slow to be always on, and so is used for one sequence in many.
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -64,5 +65,6 @@ class Lines:
             monitoring.free_tool_id(_TOOL)
 
 
+@cache
 def _is_ours(path: str) -> bool:
     return any(part in path.replace("\\", "/") for part in _OURS)

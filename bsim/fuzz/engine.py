@@ -30,7 +30,7 @@ _MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
-_STABLE_ONE_IN: Final = 16
+_STABLE_ONE_IN: Final = 32
 _TRACED_ONE_IN: Final = 8
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
 

@@ -66,7 +66,7 @@ class Rig:
         self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
         self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
         self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=(self, self.grammar))
-        self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
+        self._known_tries: dict[tuple[int, ...], tuple[Sequence[object], tuple[int, ...]]] = {}
         self.records = self.store.read()
 
     def attach(self, grammar: Grammar, root: str, card: Card, shadow: Shadow) -> None:
@@ -92,7 +92,8 @@ class Rig:
         kind, raw, link = step
         self.kind = kind
         self.steps += 1
-        self.states, self.tries, self.rights = self.uicc.states, self.count_tries(), self.shadow.rights
+        self.states = self.uicc.states
+        self.tries, self.rights = self._tries_of(self.states), self.shadow.rights
         self.records, self.prompt = self.store.read(), self.shadow.prompt
         if self.store.changes:
             self.store.arm(None)
@@ -183,15 +184,18 @@ class Rig:
 
     def count_tries(self) -> tuple[int, ...]:
         """Answer every PIN's tries, in the order in which the card keeps them."""
-        found: tuple[int, ...] = ()
-        for state in self.uicc.states:
-            known = self._known_tries.get(id(state))
-            if known is None or known[0] is not state:
-                if len(self._known_tries) > _REMEMBERED:
-                    self._known_tries.clear()
-                known = self._known_tries[id(state)] = state, tuple(_tries(state))
-            found += known[1]
-        return found
+        return self._tries_of(self.uicc.states)
+
+    def _tries_of(self, states: Sequence[object]) -> tuple[int, ...]:
+        """Persistent states are replaced whole: what was counted once needs no second look."""
+        key = tuple(map(id, states))
+        known = self._known_tries.get(key)
+        if known is None:
+            if len(self._known_tries) > _REMEMBERED:
+                self._known_tries.clear()
+            # The states are kept, so that nothing else gets their numbers.
+            known = self._known_tries[key] = states, tuple(_tries(states))
+        return known[1]
 
     def pin(self) -> bytes:
         """Answer the BPIN the card has now."""

@@ -1,7 +1,7 @@
 """The card's view of its records: one frozen state an applet, replaced whole, and shelves; committed all at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from bsim.ports import Store
 from bsim.store.errors import StoreError
@@ -96,17 +96,20 @@ class _Part(Protocol):
 class Memory:
     """All persistent state of one powered card."""
 
-    __slots__ = ("_parts", "_store", "dirty")
+    __slots__ = ("_parts", "_store", "cells", "dirty")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts: list[Cell[Any] | Shelf] = []
+        self.cells: Final[list[Cell[Any]]] = []
+        """What each applet keeps, in the order in which they were loaded."""
         self.dirty = False
 
     def cell(self, layout: Layout[State]) -> Cell[State]:
         """Load one applet's state; StoreError if its records are damaged."""
         cell = Cell(self, layout, layout.load(self._store.read()))
         self._parts.append(cell)
+        self.cells.append(cell)
         return cell
 
     @property
