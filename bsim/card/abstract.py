@@ -8,13 +8,13 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
 from typing import Any, Final
 
 from bsim.applets.routes import Routes
 from bsim.applets.session import Session
 from bsim.applets.toolkit import Toolkit
-from bsim.card.insides import slots_of
+from bsim.card.insides import Kind, per_class, slots_of
 from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
@@ -24,6 +24,18 @@ _MOST: Final = 4  # counters above count as this: a PIN's last tries are told ap
 _How = Callable[[Any], Hashable]
 _Read = Callable[[Any], tuple[object, ...]]
 _SAME: Final[dict[type, _How]] = dict.fromkeys((bool, type(None)), lambda value: value)
+# What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
+_VOLATILE: Final[dict[type, _How]] = {
+    bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
+    **dict.fromkeys((str, int), bool),
+    **_SAME,
+}
+_KEPT: Final[dict[type, _How]] = {
+    int: lambda value: value if 0 <= value < _MOST else _MOST,
+    bytes: lambda value: size(len(value)),
+    str: lambda value: size(len(value)),
+    **_SAME,
+}
 # What changes in place, which no comparison of slots shows.
 _IN_PLACE: Final[dict[type, _How]] = {
     bytearray: bool,
@@ -33,7 +45,7 @@ _IN_PLACE: Final[dict[type, _How]] = {
 }
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 # What has its own place in the state, or is the same for all of a card's life.
-_ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit)
+_ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit, MappingProxyType)
 
 
 class _Look:
@@ -50,6 +62,47 @@ class _Look:
         self.still = self.number = 0
 
 
+class _Hows(dict[type, _How]):
+    """What a value in a slot comes to, by its class; of what changes in place, `moving` answers what it is now."""
+
+    def __init__(self, state: _How, slots: _How) -> None:
+        super().__init__(_VOLATILE)
+        self._state: Final = state
+        self._slots: Final = slots
+        self.moving: Final[dict[type, _How]] = {}
+
+    def kept(self, value: object) -> Hashable:
+        """Answer what a value in a persistent state comes to."""
+        kind = type(value)
+        how = _KEPT.get(kind) or self[kind]
+        return self.moving.get(kind, how)(value)
+
+    def __missing__(self, kind: type) -> _How:
+        how = self._chosen(kind)
+        if how is None:
+            self.moving[kind] = _IN_PLACE.get(kind, self._slots)
+            how = _same_place
+        self[kind] = how
+        return how
+
+    def _chosen(self, kind: type) -> _How | None:
+        if issubclass(kind, Enum):
+            return lambda value: value.name
+        if issubclass(kind, _ELSEWHERE) or _is_place(kind):
+            return _same_place
+        if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType):
+            return lambda value: value.__qualname__
+        if is_dataclass(kind):
+            return self._state
+        if issubclass(kind, tuple | frozenset):
+            return lambda value: (size(len(value)), frozenset(map(_form, value)))
+        return None
+
+
+def _same_place(_: object) -> Hashable:
+    return None
+
+
 class StateView:
     """Looks at one card; called, it answers its state now: equal states are equal, and can be hashed.
 
@@ -60,8 +113,6 @@ class StateView:
         "_applets",
         "_current",
         "_how",
-        "_how_kept",
-        "_in_place",
         "_kept",
         "_parts",
         "_readers",
@@ -76,21 +127,9 @@ class StateView:
         self._parts: Final = memory.parts
         self._current: Final = current
         self._seen: dict[int, _Look] = {}
-        self._kept: dict[int, tuple[object, Hashable]] = {}
+        self._kept: dict[int, tuple[object, int]] = {}
         self._readers: dict[type, _Read] = {}
-        self._in_place: Final = frozenset({self._slots, *_IN_PLACE.values()})
-        # What is volatile is there or not; of what is kept, the size matters, and how many tries are left.
-        self._how: dict[type, _How] = {
-            bytes: lambda value: value if value[:2] == _MF and len(value) <= _PATH else bool(value),
-            **dict.fromkeys((str, int), bool),
-            **_SAME,
-        }
-        self._how_kept: dict[type, _How] = {
-            int: lambda value: value if 0 <= value < _MOST else _MOST,
-            bytes: lambda value: size(len(value)),
-            str: lambda value: size(len(value)),
-            **_SAME,
-        }
+        self._how: Final = _Hows(self._state, self._slots)
 
     def __call__(self) -> Hashable:
         """Answer the state the card is in now."""
@@ -110,17 +149,16 @@ class StateView:
             ),
         )
 
-    def _state(self, state: object) -> Hashable:
+    def _state(self, state: object) -> int:
         """What is never changed in place, only replaced whole: one that was seen needs no second look."""
         known = self._kept.get(id(state))
         if known is not None and known[0] is state:
             return known[1]
         if len(self._kept) > _REMEMBERED:
             self._kept.clear()
-        values = [getattr(state, one.name) for one in fields(state)]  # type: ignore[arg-type]
-        shape = tuple([(self._how_kept.get(type(value)) or self._of)(value) for value in values])
-        self._kept[id(state)] = state, shape
-        return shape
+        number = hash(tuple([self._how.kept(value) for value in _fields(type(state))(state)]))
+        self._kept[id(state)] = state, number
+        return number
 
     def _slots(self, one: object) -> Hashable:
         """Everything an object holds; read anew only where a slot holds another value, or one that changes in place."""
@@ -148,31 +186,11 @@ class StateView:
 
     def _read(self, look: "_Look", values: tuple[object, ...]) -> None:
         """Read values anew, and remember which may change without another value being there."""
-        hows = [self._how.get(type(value)) or self._choose(type(value)) for value in values]
-        look.moving = [(at, how) for at, how in enumerate(hows) if how in self._in_place]
-        still = [... if how in self._in_place else how(value) for value, how in zip(values, hows, strict=True)]
+        kinds, how = [*map(type, values)], self._how
+        still = [how[kind](value) for kind, value in zip(kinds, values, strict=True)]
+        look.moving = [(at, how.moving[kind]) for at, kind in enumerate(kinds) if kind in how.moving]
         look.values, look.moved = values, None
         look.still = look.number = hash((type(look.one).__name__, *still))
-
-    def _of(self, value: object) -> Hashable:
-        return (self._how.get(type(value)) or self._choose(type(value)))(value)
-
-    def _choose(self, kind: type) -> _How:
-        how = self._how[kind] = self._chosen(kind)
-        return how
-
-    def _chosen(self, kind: type) -> _How:
-        if issubclass(kind, Enum):
-            return lambda value: value.name
-        if issubclass(kind, _ELSEWHERE) or _is_place(kind):
-            return lambda _: None
-        if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType):
-            return lambda value: value.__qualname__
-        if is_dataclass(kind):
-            return self._state
-        if issubclass(kind, tuple | frozenset):
-            return lambda value: (size(len(value)), frozenset(map(_form, value)))
-        return _IN_PLACE.get(kind, self._slots)
 
 
 def size(length: int) -> int:
@@ -180,10 +198,17 @@ def size(length: int) -> int:
     return length if length < 3 else 2 + length.bit_length()
 
 
+@per_class
+def _fields(kind: Kind) -> _Read:
+    """Answer what reads all fields of a dataclass."""
+    names = [one.name for one in fields(kind)]
+    return attrgetter(*names) if len(names) > 1 else lambda one: tuple(getattr(one, name) for name in names)
+
+
 def _form(element: object) -> Hashable:
     """What one of many is like: its kind, and its coded values."""
     if is_dataclass(element):
-        values = [getattr(element, one.name) for one in fields(element)]
+        values = _fields(type(element))(element)
         return type(element).__name__, *[value for value in values if isinstance(value, Enum | bool)]
     return type(element).__name__
 
@@ -205,13 +230,18 @@ def _reader(kind: type, one: object) -> Callable[[Any], tuple[object, ...]]:
 
 
 def _works(value: object) -> bool:
-    """Whether this only does things and remembers nothing: a method, or an object that holds nothing but such."""
+    """Whether this only does things and remembers nothing: a method, or an object that holds nothing else."""
     if isinstance(value, MethodType | BuiltinFunctionType):
         return True
     kind = type(value)
     if kind.__module__.split(".", 1)[0] != "bsim" or isinstance(value, Enum) or hasattr(value, "__dict__"):
         return False
-    return not is_dataclass(kind) and all(_works(getattr(value, name, None)) for name in slots_of(kind))
+    held = [getattr(value, name, None) for name in slots_of(kind)]
+    return not is_dataclass(kind) and all(_works(inner) or _is_elsewhere(inner) for inner in held)
+
+
+def _is_elsewhere(value: object) -> bool:
+    return isinstance(value, (*_ELSEWHERE, FunctionType)) or _is_place(type(value))
 
 
 def _is_its_applets(one: object, name: str) -> bool:

@@ -39,39 +39,39 @@ class Freezer:
     later is walked to each time.
     """
 
-    __slots__ = ("_leave", "_never", "_roots", "_survey")
+    __slots__ = ("_followed", "_leave", "_roots", "_survey")
 
     def __init__(self, *roots: object, leave: Iterable[object] = ()) -> None:
         """Look at what `roots` reach, but at nothing behind `leave`; FreezeError where that cannot be seen into."""
         self._roots: Final = roots
         self._leave: Final = tuple(leave)
-        self._never: Final = _Never()
-        self._survey = _Survey(roots, self._leave, self._never)
+        self._followed: Final = _Followed()
+        self._survey = _Survey(roots, self._leave, self._followed)
 
     def take(self) -> Snapshot:
         """Answer a snapshot; FreezeError where something cannot be seen into."""
-        survey, never = self._survey, self._never
+        survey, followed = self._survey, self._followed
         try:
             values = survey.read()
         except AttributeError:  # a slot was set when it was looked at, and is not any more
             return self._again()
         contents = _Contents(survey)
         known = survey.known
-        new = [one for one in chain(values, contents.held()) if not never[type(one)] and id(one) not in known]
+        new = [one for one in chain(values, contents.held()) if followed[type(one)] and id(one) not in known]
         if any(map(iterates, map(type, new))):  # its owner has to be read piece by piece
             return self._again()
-        return Snapshot(survey, values, contents, _Walk([*survey.odd, *new], known, never))
+        return Snapshot(survey, values, contents, _Walk([*survey.odd, *new], known, followed))
 
     def _again(self) -> Snapshot:
-        self._survey = _Survey(self._roots, self._leave, self._never)
+        self._survey = _Survey(self._roots, self._leave, self._followed)
         return self.take()
 
 
-class _Never(dict[Kind, bool]):
-    """Whether nothing behind the objects of a class can change: such are not followed."""
+class _Followed(dict[Kind, bool]):
+    """Whether something behind the objects of a class can change: only such are followed."""
 
     def __missing__(self, kind: Kind) -> bool:
-        answer = self[kind] = changes_never(kind)
+        answer = self[kind] = not changes_never(kind)
         return answer
 
 
@@ -80,7 +80,7 @@ class _Survey:
 
     __slots__ = ("_reads", "buffers", "known", "lists", "names", "odd", "owners", "sets", "tables")
 
-    def __init__(self, roots: Iterable[object], leave: Iterable[object], never: _Never) -> None:
+    def __init__(self, roots: Iterable[object], leave: Iterable[object], followed: _Followed) -> None:
         self._reads: list[tuple[Callable[[Any], tuple[object, ...]], object]] = []
         self.owners: list[object] = []
         self.names: list[str] = []
@@ -95,7 +95,7 @@ class _Survey:
         while waiting:
             one = waiting.pop()
             if id(one) not in self.known and not any(one is other for other in self.odd):
-                waiting += [value for value in self._list(one) if not never[type(value)]]
+                waiting += [value for value in self._list(one) if followed[type(value)]]
 
     def read(self) -> list[object]:
         """Answer the values of all slots, in the order of `owners` and `names`."""
@@ -172,9 +172,9 @@ class _Contents:
 class _Walk:
     """What some objects hold and reach, taken one by one on the way."""
 
-    __slots__ = ("_buffers", "_dicts", "_iterators", "_lists", "_names", "_owners", "_sets", "_values")
+    __slots__ = ("_buffers", "_dicts", "_followed", "_iterators", "_lists", "_names", "_owners", "_sets", "_values")
 
-    def __init__(self, first: list[object], known: dict[int, object], never: _Never) -> None:
+    def __init__(self, first: list[object], known: dict[int, object], followed: _Followed) -> None:
         """Begin at `first`, and stop at what is `known`."""
         self._owners: list[object] = []
         self._names: list[str] = []
@@ -184,6 +184,7 @@ class _Walk:
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._buffers: list[tuple[Any, bytes]] = []
         self._iterators: list[tuple[object, str, list[object]]] = []
+        self._followed: Final = followed
         seen: dict[int, object] = {}
         waiting = first
         while waiting:
@@ -191,7 +192,7 @@ class _Walk:
             if id(one) in seen:
                 continue
             seen[id(one)] = one
-            waiting += [value for value in self._take(one) if not never[type(value)] and id(value) not in known]
+            waiting += [value for value in self._take(one) if followed[type(value)] and id(value) not in known]
 
     def restore(self) -> None:
         """Put all of it back."""
@@ -213,8 +214,8 @@ class _Walk:
         """Keep what one object holds, and answer what it leads to."""
         how, names = way(type(one))
         if how is Way.SLOTS:
-            values = self._slots(one, names)
-            return (*values, vars(one)) if hasattr(one, "__dict__") else values
+            leads = self._slots(one, names)
+            return (*leads, vars(one)) if hasattr(one, "__dict__") else leads
         if how is Way.CONTENTS:
             inner = vars(one).values() if hasattr(one, "__dict__") else ()
             return (*self._content(one), *self._slots(one, names), *inner)
@@ -229,12 +230,14 @@ class _Walk:
         except AttributeError:  # some are declared, and not set yet
             names = tuple(name for name in names if hasattr(one, name))
             values = [getattr(one, name) for name in names]
-        if any(map(iterates, map(type, values))):
+        followed = self._followed
+        leads = [value for value in values if followed[type(value)]]
+        if leads and any(map(iterates, map(type, leads))):
             return self._with_iterators(one, names, values)
         self._owners += [one] * len(names)
         self._names += names
         self._values += values
-        return values
+        return leads
 
     def _with_iterators(self, one: object, names: Sequence[str], values: Sequence[object]) -> Sequence[object]:
         """What is read piece by piece is read to its end now: from here on it is the same pieces every time."""

@@ -48,7 +48,7 @@ Kind: TypeAlias = type[Any]
 T = TypeVar("T")
 
 
-def _per_class(function: Callable[[Any], T]) -> Callable[[Any], T]:
+def per_class(function: Callable[[Any], T]) -> Callable[[Any], T]:
     """Keep what is answered for each class; `cache` itself does not take a class for something that can be hashed."""
     return cache(function)
 
@@ -68,7 +68,7 @@ class FreezeError(TypeError):
     """Something the card holds cannot be seen into, so a snapshot would forget it."""
 
 
-@_per_class
+@per_class
 def slots_of(kind: Kind) -> tuple[str, ...]:
     """Answer the names of all slots of a class and of those it inherits from."""
     return tuple(
@@ -80,7 +80,7 @@ def slots_of(kind: Kind) -> tuple[str, ...]:
     )
 
 
-@_per_class
+@per_class
 def read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads all slots of an object of a class at once; AttributeError if one is not set."""
     names = slots_of(kind)
@@ -89,13 +89,13 @@ def read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     return lambda one: (getattr(one, names[0]),) if names else ()
 
 
-@_per_class
+@per_class
 def iterates(kind: Kind) -> bool:
     """Whether objects of a class are read piece by piece, and are gone then."""
     return issubclass(kind, Iterator)
 
 
-@_per_class
+@per_class
 def changes_never(kind: Kind) -> bool:
     """Whether nothing behind an object of a class can change: a plain value, or a frozen dataclass made of such."""
     if issubclass(kind, UNCHANGING):
@@ -118,7 +118,7 @@ def _plain(hint: Any) -> bool:
     return hint is ... or (isinstance(hint, type) and changes_never(hint))
 
 
-@_per_class
+@per_class
 def way(kind: Kind) -> tuple[Way, tuple[str, ...]]:
     """Answer how objects of a class are taken, and their slots; FreezeError where they cannot be seen into."""
     names = slots_of(kind)

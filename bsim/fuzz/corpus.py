@@ -9,15 +9,12 @@ from bsim.fuzz.steps import Step
 
 MOST: Final = 3_000
 """Nodes a corpus has at most: a long run forgets those that were chosen often and bore no fruit."""
-_OFTEN: Final = 2
 
 
 class Node:
     """A card in a state: how to get it back at once, and how to get there from power-on.
 
-    A snapshot costs some commands, so only every other generation has one from birth; its children are reached by
-    their few steps until they are chosen again. `fruit` and `edges` count new states, and new edges between states,
-    that were found from here.
+    `fruit` and `edges` count new states, and new edges between states, that were found from here.
     """
 
     __slots__ = ("edges", "fruit", "parent", "picks", "rig", "snapshot", "state", "steps", "tried")
@@ -27,14 +24,14 @@ class Node:
         self.state: Final = state
         self.parent: Final = parent
         self.steps: Final = steps
-        self.snapshot: Snapshot | None = rig.snapshot() if parent is None or parent.snapshot is None else None
+        self.snapshot: Snapshot | None = rig.snapshot()
         self.picks = 0
         self.tried = 0
         self.fruit = 0
         self.edges = 0
 
     def restore(self) -> None:
-        """Bring the card into this state."""
+        """Bring the card into this state; what was forgotten is reached by its steps once more."""
         ancestors, node = [], self
         while node.snapshot is None and node.parent is not None:
             ancestors.append(node)
@@ -45,7 +42,7 @@ class Node:
         for one in reversed(ancestors):
             for step in one.steps:
                 self.rig.do(step)
-        if ancestors and self.picks >= _OFTEN:
+        if ancestors:
             self.snapshot = self.rig.snapshot()
 
     def path(self) -> list[Step]:

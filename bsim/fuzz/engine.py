@@ -16,6 +16,7 @@ from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.coverage import Lines
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
+from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import differential
@@ -32,6 +33,7 @@ _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 24
 _STABLE_ONE_IN: Final = 32
 _TRACED_ONE_IN: Final = 8
+_LOOKED_AT: Final = 8
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
 
 
@@ -103,7 +105,7 @@ class Explorer:
     def explore(self, apdus: int) -> None:
         """Go on for about so many commands; what is hit is told to `on_hit`."""
         end = self.apdus + apdus
-        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+        with collected_seldom(), self._judge.log, watching(self._watched):  # type: ignore[arg-type]
             while self.apdus < end:
                 if self._kind is Kind.STATE:
                     self._burst()
@@ -217,6 +219,10 @@ class Explorer:
         if self._kind is not Kind.STATE:
             return False
         rig = node.rig
+        # What a refusal led to is looked at a few times; later it is seen with the next command that is carried out.
+        known = rig.entry is not None and self.pairs.get((rig.entry.index, rig.sw), 0)
+        if known > _LOOKED_AT and known % _LOOKED_AT and not ended_well(rig.sw):
+            return False
         state = rig.state()
         if rig.entry is not None and len(self.edges) < _MOST_EDGES:
             edge = hash((self._state, rig.entry.index, rig.sw))

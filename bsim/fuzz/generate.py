@@ -40,13 +40,23 @@ class Generator:
         self.rng: Final = rng
         self.pool: Final = values.Pool(grammar)
         self.commands: Final = tuple(grammar.entries if commands is None else commands)
-        self.off: frozenset[int] = frozenset()
-        """Commands that are switched off for a while (swarm testing): their indexes."""
+        self._off: frozenset[int] = frozenset()
+        self._answering: dict[str, Sequence[Entry]] = {}
         by_name = grammar.by_name
         self._fetch, self._answer = by_name["FETCH"], by_name["TERMINAL_RESPONSE"]
         self._select = by_name["SELECT"]
         self._used: Final = frozenset(entry.index for entry in self.commands)
         self._uses = {entry.name for entry in self.commands}
+
+    @property
+    def off(self) -> frozenset[int]:
+        """Commands that are switched off for a while (swarm testing): their indexes."""
+        return self._off
+
+    @off.setter
+    def off(self, indexes: frozenset[int]) -> None:
+        self._off = indexes
+        self._answering.clear()
 
     def enabled(self, rig: Rig, tried: int = 0) -> list[Step]:
         """Answer one move that makes sense in the card's state, as one step or (a chain) several.
@@ -176,13 +186,21 @@ class Generator:
         applet = selected.get(channel, "")
         if not applet and rng.random() < 0.3:
             return self._select, channel
-        own = [one for one in self._grammar.answers(applet) if one.index not in self.off and one.index in self._used]
-        fresh = [entry for entry in own if not tried >> entry.index & 1]
+        own = self._own(applet)
+        fresh = [entry for entry in own if not tried >> entry.index & 1] if tried else own
         among = fresh if fresh and rng.random() < 0.75 else own or self.commands
         entry = among[int(rng.random() * len(among))]
         if entry.slow and tried >> entry.index & 1 and rng.random() * _SLOW_ONE_IN > 1:
             entry = among[int(rng.random() * len(among))]
         return entry, channel
+
+    def _own(self, applet: str) -> Sequence[Entry]:
+        """Answer the commands of what is selected that are used now."""
+        known = self._answering.get(applet)
+        if known is None:
+            every, usable = self._grammar.answers(applet), self._used - self.off
+            known = self._answering[applet] = [one for one in every if one.index in usable]
+        return known
 
     def _any(self) -> Entry:
         entry = self.commands[int(self.rng.random() * len(self.commands))]

@@ -65,8 +65,9 @@ class Rig:
         shadow = Shadow(grammar, self._selected, self.pin, self.is_pin, cards.OPENING_KEY)
         self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
         self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
-        self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=(self, self.grammar))
-        self._known_tries: dict[tuple[int, ...], tuple[Sequence[object], tuple[int, ...]]] = {}
+        same = (self, grammar, *grammar.entries)
+        self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=same)
+        self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
         self.records = self.store.read()
 
     def attach(self, grammar: Grammar, root: str, card: Card, shadow: Shadow) -> None:
@@ -188,14 +189,16 @@ class Rig:
 
     def _tries_of(self, states: Sequence[object]) -> tuple[int, ...]:
         """Persistent states are replaced whole: what was counted once needs no second look."""
-        key = tuple(map(id, states))
-        known = self._known_tries.get(key)
-        if known is None:
-            if len(self._known_tries) > _REMEMBERED:
-                self._known_tries.clear()
-            # The states are kept, so that nothing else gets their numbers.
-            known = self._known_tries[key] = states, tuple(_tries(states))
-        return known[1]
+        known, found = self._known_tries, ()  # type: tuple[dict[int, tuple[object, tuple[int, ...]]], tuple[int, ...]]
+        for state in states:
+            seen = known.get(id(state))
+            if seen is None or seen[0] is not state:
+                if len(known) > _REMEMBERED:
+                    known.clear()
+                seen = known[id(state)] = state, tuple(_tries(state))
+            if seen[1]:
+                found += seen[1]
+        return found
 
     def pin(self) -> bytes:
         """Answer the BPIN the card has now."""
