@@ -15,6 +15,7 @@ from bsim.fuzz.files import Folder, Seed, read_seeds
 from bsim.fuzz.finding import Finding, FindingError, parse
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.oracles import CHECKS, Judge
+from bsim.fuzz.regress import check
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.shrink import reach, smallest_cover
@@ -24,6 +25,7 @@ from bsim.spec import Cost, domains
 from bsim.spec import Kind as FieldKind
 
 CORPUS = Path(__file__).parent / "corpus"
+FOUND = Path(__file__).parent / "found"
 SELECT = bytes.fromhex("00A4040010A000000533C000FF860000000000054D")
 FINDING = Finding(
     "access-control",
@@ -58,6 +60,11 @@ def test_a_bounded_run_finds_nothing() -> None:
     assert report.stability == 1.0
     assert report.coverage.commands_seen == report.coverage.commands
     assert report.coverage.percent >= 65, report.coverage.missing
+
+
+@pytest.mark.parametrize("file", sorted(FOUND.glob("*.txt")), ids=lambda file: file.stem)
+def test_what_was_found_once_stays_mended(file: Path) -> None:
+    check(file.read_text())
 
 
 def test_the_corpus_finds_nothing() -> None:

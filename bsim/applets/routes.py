@@ -109,6 +109,8 @@ class _Chain(dict[bytes, Route]):
 
     def append(self, session: Session, raw: bytes) -> bytes:
         """Take one more part; too much of it ends the chain with 6700."""
+        if session.routes is not self:  # the first part: a session with a secure channel has routes of its own
+            self._routes = session.routes
         session.routes = self._routes
         start, end, _ = body(raw)
         self._data += raw[start:end]
