@@ -33,13 +33,3 @@ def card_bugs() -> Iterator[list[logging.LogRecord]]:
     yield handler.records
     logger.removeHandler(handler)
     assert not [record.getMessage() for record in handler.records], "the card answered 6F00"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The fuzzer's watch for hangs raises wherever it strikes: on a slow machine also in hypothesis's callback of the
-    # garbage collector, where nothing can be raised. The command goes on then, and no hang is told of.
-    callback = "Exception ignored in. <function gc_cumulative_time"
-    unraisable = pytest.mark.filterwarnings(f"ignore:{callback}:pytest.PytestUnraisableExceptionWarning")
-    for item in items:
-        if item.path.name.startswith("test_fuzz"):
-            item.add_marker(unraisable)

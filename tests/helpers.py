@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -86,7 +87,13 @@ def _of_kind(kind: tuple[bool, int], ins: int) -> list[Command]:
 
 
 def declared(raw: bytes, sw: int) -> bool:
-    """Whether some declaration allows this answer to this command."""
+    """Whether some declaration allows this answer to this command: its class and instruction decide."""
+    return _declared(raw[:2] if len(raw) >= 4 else b"", sw)
+
+
+@cache
+def _declared(head: bytes, sw: int) -> bool:
+    raw = head.ljust(4, b"\0") if head else head
     return any(SPEC.allows(command, sw) for command in [None, *entries(raw), *secured_entries(raw)])
 
 

@@ -80,9 +80,10 @@ def test_an_import_that_was_broken_off_goes_on(card, bsim, tmp_path):  # noqa: F
     part.write_text(json.dumps([*given[:50], *given[:10]]))
     assert bsim("assets", "import", "--on", card, str(part), "--json").json == {"added": 50, "known": 10, "assets": 50}
     # A fault in the middle: what was added stays, and the next import adds the rest.
-    assert bsim("assets", "import", "--on", card, SAMPLE, "--fault", "on ADD_ASSET nth 20 answer 6581", code=1)
+    broken = bsim("assets", "import", "--on", card, SAMPLE, "--fault", "on ADD_ASSET nth 20 answer 6581", code=1)
     kept = len(bsim("assets", "list", "--on", card, "--json").json)
     assert 50 < kept < 70
+    assert f"bsim: of {len(given) - 50} only the first {kept - 50} were added\n" in broken.err
     last = bsim("assets", "import", "--on", card, SAMPLE, "--json").json
     assert last == {"added": len(given) - kept, "known": kept, "assets": len(given)}
 
@@ -168,6 +169,24 @@ def test_show_add_and_remove(card, bsim):  # noqa: F811
     for words in (("show", "1"), ("remove", "1"), ("transfer", "1", "--to", ALICE, *TERMS)):
         assert "no asset of this number" in bsim("assets", *words, "--on", card, code=1).err
     assert "no number of an asset" in bsim("assets", "show", "0", "--on", card, code=2).err
+
+
+def test_all_are_removed_or_none(card, bsim):  # noqa: F811
+    def listed():
+        return [one["number"] for one in bsim("assets", "list", "--on", card, "--json").json]
+
+    bsim("assets", "import", "--on", card, SAMPLE)
+    before = listed()
+    none = bsim("assets", "remove", "12", "9998", "3", "9999", "--on", card, code=1)
+    assert "no asset of this number: 9998, 9999; nothing was removed" in none.err
+    assert listed() == before
+    broken = bsim(
+        "assets", "remove", "12", "3", "5", "--fault", "on REMOVE_ASSET nth 2 answer 6581", "--on", card, code=1
+    )
+    assert "bsim: of 3 only the first 1 were removed\n" in broken.err
+    assert before == sorted([*listed(), 12])
+    assert bsim("assets", "remove", "5", "3", "5", "--on", card).out == "removed 5, 3\n"
+    assert before == sorted([*listed(), 12, 5, 3])
 
 
 def test_contacts(card, bsim):  # noqa: F811

@@ -1,6 +1,10 @@
 """Learned machines: the emulated card has the declared one, a fault makes another, and a card in a reader is safe."""
 
 import json
+import os
+import re
+import shutil
+from xml.etree import ElementTree
 
 import pytest
 from test_fuzz_safe import Watched, tries
@@ -8,7 +12,7 @@ from test_fuzz_safe import Watched, tries
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
 from bsim.fuzz import cards
-from bsim.fuzz.learn import alphabet, learner
+from bsim.fuzz.learn import alphabet, draw, learner
 from bsim.fuzz.learn.declared import Declared
 from bsim.fuzz.learn.emulated import prepared
 from bsim.fuzz.learn.machine import MachineError, Mealy, differences, from_json
@@ -97,11 +101,64 @@ def test_shortest_differences_come_first_and_patterns_agree():
 
 
 def test_a_machine_is_drawn():
-    drawn = TWO.dot('a "card"')
-    assert drawn.startswith('digraph {\n  label="a \\"card\\""')
-    assert '0 -> 1 [label="a / 9000"]' in drawn
-    assert "state 1\\nb / 9000" in drawn
+    drawn = draw.dot(TWO, "a <card>")
+    assert drawn.startswith("digraph {")
+    assert "<B>a &lt;card&gt;</B>" in drawn
+    assert edges_of(drawn) == {(0, 1): ["a / 9000"], (1, 0): ["a / 9000"]}
+    assert "b / 9000" in drawn  # what ends well stands in its state, and what is refused nowhere
     assert "6985" not in drawn
+
+
+def test_parallel_edges_are_one_and_what_is_alike_everywhere_is_in_the_title():
+    three = Mealy(
+        ("off", "on", "up"),
+        {(at, "off"): ("RESET", 0) for at in range(3)}
+        | {(0, "on"): ("9000", 1), (0, "up"): ("91XX", 1), (1, "on"): ("9000", 2), (1, "up"): ("6982", 1)}
+        | {(2, "on"): ("9000", 2), (2, "up"): ("6982", 2)},
+    )
+    drawn = draw.dot(three, "three")
+    assert edges_of(drawn) == {(0, 1): ["on / 9000", "up / 91XX"], (1, 2): ["on / 9000"]}
+    assert "from every state to 0: off / RESET" in drawn
+
+
+def edges_of(drawn):
+    found = re.findall(r"^  (\d+) -> (\d+) \[label=<(.*)>\];$", drawn, re.MULTILINE)
+    return {(int(one), int(other)): re.findall(r"&#160;(.*?)<BR", told) for one, other, told in found}
+
+
+def test_graphviz_draws_what_was_learned(tmp_path, capsys):
+    if shutil.which("dot") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("Graphviz is missing: run tools/setup-system")
+        pytest.skip("Graphviz is not there; tools/setup-system installs it")
+    picture, kept = tmp_path / "card.svg", tmp_path / "card.json"
+    assert main(["fuzz", "learn", "--words", "200", "--svg", str(picture), "--save", str(kept)]) == 0
+    assert f"written {picture}" in capsys.readouterr().err
+    drawn, svg = ElementTree.parse(picture), "{http://www.w3.org/2000/svg}"
+    texts = {str(one.text).strip("\N{NO-BREAK SPACE}") for one in drawn.iter(f"{svg}text")}
+    machine = from_json(json.loads(kept.read_text()))
+    assert {str(state) for state in range(machine.states)} <= texts
+    assert {"SELECT.wallet / 9000", "VERIFY_BPIN / 91XX", "from every state to 0: RESET / RESET"} <= texts
+    groups = [one.get("class") for one in drawn.iter(f"{svg}g")]
+    assert groups.count("node") == machine.states
+    changes = {(at, to) for (at, symbol), (_, to) in machine.edges.items() if at != to and symbol != "RESET"}
+    assert groups.count("edge") == len(changes)
+
+
+def test_without_graphviz_the_card_is_not_asked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("bsim.fuzz.learn.learner.learn", lambda *_, **__: pytest.fail("the card was asked"))
+    assert main(["fuzz", "learn", "--svg", str(tmp_path / "card.svg")]) == 2
+    assert "its package is graphviz" in capsys.readouterr().err
+    assert not (tmp_path / "card.svg").exists()
+
+
+def test_what_graphviz_refuses_is_told(tmp_path):
+    broken = tmp_path / "dot"
+    broken.write_text("#!/bin/sh\necho no such font >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(MachineError, match="Graphviz: no such font"):
+        draw.svg(str(broken), "digraph {}")
 
 
 def test_the_command_line_learns_draws_and_compares(tmp_path, capsys):

@@ -18,6 +18,7 @@ from vectors import load as vectors
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
+from bsim.cli.fuzz_run import LiveLine
 from bsim.fuzz import reports
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.finding import FindingError
@@ -127,6 +128,44 @@ def test_ndjson_has_a_line_for_each_finding(run):
     assert all(":" in row["source"] for row in rows[1:-1])
 
 
+def test_what_watches_the_lines_is_told_at_once(tmp_path, capsys):
+    """The file has the run before anything is found, and a finding when it is; it ends as a report made later."""
+    kinds = []
+
+    def seen(_line, finding) -> None:
+        lines = [json.loads(line) for line in (tmp_path / "report.ndjson").read_text().splitlines()]
+        kinds.append([line["type"] for line in lines])
+        assert (lines[0]["seed"], lines[0]["target"]) == (3, "ram")
+        assert finding.key not in {line.get("key") for line in lines}
+        told(_line, finding)
+
+    told = LiveLine.found
+    words = ["fuzz", "run", "--seed", "3", "--report", "ndjson", "--dir", str(tmp_path), "--max-apdus", "100000"]
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as planted:
+        patch.setattr(LiveLine, "found", seen)
+        for name in PLANTED[:2]:
+            planted.enter_context(FAULTS[name].plant())
+        assert main([*words, "--max-failures", "2"]) == 1
+    assert kinds == [["run"], ["run", "finding"]]
+    report = load(tmp_path)
+    whole = (tmp_path / "report.ndjson").read_text()
+    assert f"report {tmp_path / 'report.ndjson'}" in capsys.readouterr().err
+    assert main(["fuzz", "report", str(tmp_path), "--report", "ndjson"]) == 0
+    assert (tmp_path / "report.ndjson").read_text() == whole == reports.FORMATS["ndjson"][1](report)
+
+
+def test_what_an_earlier_run_found_is_in_the_lines(run, tmp_path):
+    report = run[0]
+    with reports.Lines(tmp_path, report.seed, report.target) as lines:
+        lines.found(report.findings[1])
+        lines.end(report)
+    rows = [json.loads(line) for line in lines.path.read_text().splitlines()]
+    assert [row["type"] for row in rows] == ["run", "finding", "finding", "finding", "end"]
+    assert {row["key"] for row in rows[1:-1]} == {finding.key for finding in report.findings}
+    again = [json.loads(line) for line in reports.FORMATS["ndjson"][1](report).splitlines()]
+    assert (rows[0], rows[-1]) == (again[0], again[-1])
+
+
 class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -167,6 +206,7 @@ def test_markdown_tells_each_finding(run):
 def test_what_a_real_card_was_told_is_masked(run):
     report = run[0]
     typed = bytes.fromhex("801400001281030123048202828183010" + "08D0704313233343536")
+    forms = reports.FORMATS.values()
     finding = replace(
         report.findings[0],
         steps=((0, typed, 0),),
@@ -174,7 +214,7 @@ def test_what_a_real_card_was_told_is_masked(run):
         answers=("9000",),
     )
     seen = {
-        target: [make(replace(report, target=target, findings=(finding,))) for _, make in reports.FORMATS.values()]
+        target: [make(replace(report, findings=(replace(finding, target=target),))) for _, make in forms]
         for target in ("ram", "reader:0")
     }
     assert any("313233343536" in text for text in seen["ram"])

@@ -1,22 +1,26 @@
 """A card that somebody needs again: what the fuzzer may do to it, and what it never does."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from helpers import BPIN, apdu, bare_card, by_hand, fetch, respond, select
+from helpers import BPIN, ICCID, apdu, bare_card, by_hand, fetch, respond, select
 
 from bsim.card import Uicc
+from bsim.cli import main
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options
 from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits, identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
 from bsim.fuzz.result import Exit
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
-from bsim.lab.guard import Unsafe
+from bsim.lab.guard import Unsafe, danger_of
 from bsim.lab.subject import OverT0
 from bsim.ports import Card, CardRemoved
+from bsim.spec import Danger
 
 
 class Watched:
@@ -96,6 +100,95 @@ def test_a_guarded_run_leaves_the_card_as_it_was(place: Place, no_fsync: None) -
     assert report.coverage.commands_seen >= 10
     assert len(place.journal.read_text().splitlines()) >= report.safety["sent"]
     assert cards.BPIN.encode().hex().upper() not in place.journal.read_text()
+
+
+class InReader(Watched):
+    """A card in a reader, as the command line sees it; `wrong` answers replace its own, by class and instruction."""
+
+    wrong: ClassVar[dict[bytes, bytes]] = {}
+
+    def transmit(self, command: bytes) -> bytes:
+        response = super().transmit(command)
+        return self.wrong.get(command[:2], response) if response[-2:] == b"\x90\0" else response
+
+    def close(self) -> None:
+        self.out = True
+
+
+@pytest.fixture
+def diff(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_fsync: None) -> Callable[..., int]:
+    """Compares a card with another kind's seed, BPIN and randomness in a reader with an emulated one."""
+
+    def run(card: InReader, *words: str, on: tuple[str, ...] = ("ram", "reader:0")) -> int:
+        monkeypatch.setattr("bsim.lab.targets.open_target", lambda *_: card)
+        monkeypatch.chdir(tmp_path)
+        own = ["--allow-card", ICCID, "--bpin", BPIN, "--ledger", str(tmp_path), "--sequences", "100", *words]
+        return main(["fuzz", "diff", *(word for target in on for word in ("--on", target)), *own])
+
+    return run
+
+
+@pytest.mark.parametrize("on", [("ram", "reader:0"), ("reader:0", "t0")])
+def test_a_card_in_a_reader_is_as_the_emulated_one(
+    diff: Callable[..., int], on: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = InReader(bare_card().card)
+    assert diff(card, on=on) == 0
+    assert "0 differences" in capsys.readouterr().err
+    assert card.lowest == tries(card.uicc) == 10
+    assert card.out
+    assert len({command[:2] for command in card.sent}) > 25
+    assert {danger_of(command) for command in card.sent} <= {Danger.SAFE, Danger.WRITES, Danger.CONSUMES_TRY}
+    typed = [command for command in card.sent if command[1] == 0x14 and b"\x8d\x07" in command]
+    assert typed
+    assert all(command.endswith(BPIN.encode()) for command in typed)
+
+
+def test_where_it_answers_otherwise_is_told_without_its_data(
+    diff: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = InReader(bare_card().card)
+    card.wrong = {b"\x80\xc8": b"\x6a\x88", b"\0\xca": bytes(6) + b"\x90\0"}
+    assert diff(card, "--json") == 1
+    found = {one["command"]: (one["first"], one["second"]) for one in json.loads(capsys.readouterr().out)}
+    assert found["EXPORT_PUBKEYS"][0].startswith("9000, ")
+    assert found["EXPORT_PUBKEYS"][1] == "6A88, 0 bytes"
+    assert found["GET_VERSION"] == ("9000, 2 bytes", "9000, 6 bytes")
+
+
+@pytest.mark.parametrize("words", [["--tries-left", "10"], ["--unsafe", "--i-own-this-card", ICCID]])
+def test_cards_are_compared_within_the_rules_only(diff: Callable[..., int], words: list[str]) -> None:
+    card = InReader(bare_card().card)
+    assert diff(card, *words) == 2
+    assert diff(card, on=("reader:0", "reader:1")) == 2
+    assert not card.sent
+
+
+@pytest.mark.parametrize(("patience", "code", "words"), [(30.0, 1, "is back"), (0.0, 3, "the card is lost")])
+def test_a_card_that_is_pulled_ends_the_comparison(
+    diff: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    patience: float,
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.setattr("bsim.fuzz.safe._PATIENCE", patience)
+    card = InReader(bare_card().card)
+    card.pull_at = {50}
+    assert diff(card) == code
+    assert words in capsys.readouterr().err
+
+
+def test_a_corpus_is_cut_off_where_a_pin_would_lose_a_try(diff: Callable[..., int], tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    wrong = "VERIFY_PIN 002000010831323334FFFFFFFF"
+    (folder / "a.txt").write_text(f"# card: operational\nRESET\nGET_VERSION 00CA000000\n{wrong}\n")
+    card = InReader(bare_card().card)
+    assert diff(card, "--corpus", str(folder)) == 0
+    assert bytes.fromhex("00CA000000") in card.sent
+    assert not any(command[1] == 0x20 for command in card.sent)
 
 
 def test_without_known_tries_nothing_wrong_is_typed(place: Place, no_fsync: None) -> None:

@@ -14,15 +14,15 @@ from bsim.card import T0
 from bsim.links.pcscd import PcscUnavailable, PrivatePcscd
 from bsim.links.vpcd import VpcdLink
 
-pytest.importorskip("wsproto")
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = ("wallet-developers.md", "security-testing.md", "web-api.md")
 HARDWARE = "hardware-testing.md"
+FUZZING = "fuzzing.md"
 
 
-def run(page: str, folder: Path, environment: Mapping[str, str]) -> None:
-    """Run all blocks of a page that are for a shell or for Python."""
+def run(page: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run all blocks of a page that are for a shell or for Python; answers what they print."""
     text = (DOCS / page).read_text(encoding="utf-8")
     # What a guide begins it leaves to its reader to end; here it ends with the shell.
     script = ["set -e", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
@@ -40,15 +40,25 @@ def run(page: str, folder: Path, environment: Mapping[str, str]) -> None:
         env={**os.environ, **environment, **own},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_guide_runs(page: str, tmp_path: Path) -> None:
+    pytest.importorskip("wsproto")
     run(page, tmp_path, {})
+
+
+def test_every_command_of_the_page_on_fuzzing_runs(tmp_path: Path) -> None:
+    told = run(FUZZING, tmp_path, {})
+    reports = {one.name for one in (tmp_path / "practice").iterdir()}
+    assert {"report.html", "report.sarif", "junit.xml", "report.md"} <= reports
+    assert "x FAILED" in told
+    assert "+ FIXED" in told
 
 
 @pytest.mark.pcsc
@@ -63,7 +73,7 @@ def test_every_command_of_the_hardware_guide_runs_on_a_card_in_a_reader(tmp_path
         pytest.skip(str(fault))
 
 
-@pytest.mark.parametrize("page", [*PAGES, HARDWARE])
+@pytest.mark.parametrize("page", [*PAGES, HARDWARE, FUZZING])
 def test_what_a_guide_points_to_is_there(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -114,7 +114,10 @@ def test_hex_in_hex_out(client: Client) -> None:
     status, headers, body = client.raw("POST", f"{card}/apdu", SELECT.encode(), Content_Type="text/plain")
     assert (status, body[-5:]) == (200, b"9000\n")
     assert headers["content-type"].startswith("text/plain")
-    assert client.raw("POST", f"{card}/apdu", b"xyz", Content_Type="text/plain")[0] == 400
+    spaced = b" ".join(SELECT.encode()[at : at + 2] for at in range(0, len(SELECT), 2)) + b"\r\n"
+    assert client.raw("POST", f"{card}/apdu", spaced, Content_Type="text/plain")[2] == body
+    for wrong in (b"xyz", b"00A", b"0 0A4", b"  ", b"00A4\xff", b"00" * 100_001):
+        assert client.raw("POST", f"{card}/apdu", wrong, Content_Type="text/plain")[0] == 400
     assert client.raw("POST", f"{card}/apdu", b"{}", Content_Type="text/html")[0] == 415
 
 

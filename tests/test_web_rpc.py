@@ -65,9 +65,9 @@ def test_accounts_and_chains(client: Client, card: str) -> None:
 def test_messages_are_signed_for_their_address(client: Client, card: str) -> None:
     account = pytest.importorskip("eth_account").Account
     messages = pytest.importorskip("eth_account.messages")
-    for message in ("0x68656c6c6f", "hello"):
+    for message, text in (("0xhello", "0xhello"), ("0x123", "0x123"), ("0x68656c6c6f", "hello"), ("hello", "hello")):
         signature = rpc(client, card, "personal_sign", message, ADDRESS.lower())
-        assert account.recover_message(messages.encode_defunct(text="hello"), signature=signature) == ADDRESS
+        assert account.recover_message(messages.encode_defunct(text=text), signature=signature) == ADDRESS
     assert rpc(client, card, "eth_sign", ADDRESS, "0x68656c6c6f") == signature
 
 

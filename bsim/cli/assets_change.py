@@ -2,18 +2,22 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from bsim.chains.addresses import ADDRESSED, CONFLUX
 from bsim.chains.asset import Asset
 from bsim.cli.assets_json import asset_of, read_assets
 from bsim.cli.assets_list import chain, number_of, table, width
-from bsim.cli.common import UsageError, print_json
+from bsim.cli.common import CheckFailed, UsageError, note, print_json
 from bsim.cli.phone import opened, require_bpin
 from bsim.cli.progress import Progress
-from bsim.client import Wallet
+from bsim.client import CardError, Wallet
 from bsim.client.asset_json import asset_json
+from bsim.sw import SW
+
+T = TypeVar("T")
 
 
 def add(args: argparse.Namespace) -> int:
@@ -31,13 +35,14 @@ def add(args: argparse.Namespace) -> int:
 
 
 def remove(args: argparse.Namespace) -> int:
-    """Take assets off the list."""
-    numbers = [number_of(number) for number in args.numbers]
+    """Take assets off the list: all, or none where one is not there."""
+    numbers = list(dict.fromkeys(map(number_of, args.numbers)))
     with opened(args) as session:
         wallet = session.wallet()
+        if absent := [str(number) for number in numbers if not _is_listed(wallet, number)]:
+            raise CheckFailed(f"no asset of this number: {', '.join(absent)}; nothing was removed")
         require_bpin(session, wallet)
-        for number in numbers:
-            wallet.remove_asset(number)
+        _each(numbers, wallet.remove_asset, "removed")
     if args.json:
         print_json({"removed": numbers})
     else:
@@ -56,7 +61,7 @@ def import_file(args: argparse.Namespace) -> int:
         fresh = list({asset.identity: asset for asset in given if asset.identity not in known}.values())
         if fresh:
             require_bpin(session, wallet)
-            _add_all(wallet, fresh)
+            _each(fresh, wallet.add_asset, "added")
         count = wallet.count_assets()
     if args.json:
         print_json({"added": len(fresh), "known": len(given) - len(fresh), "assets": count})
@@ -65,11 +70,28 @@ def import_file(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_all(wallet: Wallet, fresh: Sequence[Asset]) -> None:
-    with Progress(len(fresh), sys.stderr) as progress:
-        for done, asset in enumerate(fresh, 1):
-            wallet.add_asset(asset)
-            progress(done)
+def _is_listed(wallet: Wallet, number: int) -> bool:
+    try:
+        wallet.asset(number)
+    except CardError as refusal:
+        if refusal.sw != SW.REFERENCED_DATA_NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def _each(ones: Sequence[T], do: Callable[[T], object], told: str) -> None:
+    """Do it to one after the other; where that is broken off, the user is told how far it came."""
+    done = 0
+    try:
+        with Progress(len(ones), sys.stderr) as progress:
+            for one in ones:
+                do(one)
+                done += 1
+                progress(done)
+    finally:
+        if done < len(ones):
+            note(f"of {len(ones)} only the first {done} were {told}")
 
 
 def contacts(args: argparse.Namespace) -> int:

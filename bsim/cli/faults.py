@@ -8,7 +8,9 @@ from bsim.fuzz.finding import FindingError
 from bsim.fuzz.learn.alphabet import AlphabetError
 from bsim.fuzz.learn.machine import MachineError
 from bsim.fuzz.ledger import LedgerError
+from bsim.fuzz.safe import SafetyStop
 from bsim.fuzz.traces import LogError
+from bsim.lab.guard import Unsafe
 from bsim.lab.reader import ReaderError
 from bsim.lab.replay import ReplayError
 from bsim.lab.targets import TargetError
@@ -32,6 +34,7 @@ _USAGE = (
     ReaderError,
     StoreError,
     PcscUnavailable,
+    Unsafe,
 )
 
 
@@ -39,6 +42,8 @@ def explain(fault: Exception) -> tuple[int | None, str]:
     """Answer exit code and message of an expected fault; None for a bug."""
     if isinstance(fault, _USAGE):
         return 2, str(fault)
+    if isinstance(fault, SafetyStop):
+        return 3, str(fault)
     if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError):
         return 1, str(fault)
     if isinstance(fault, UnicodeEncodeError):  # bytes of the command line or halves of JSON's pairs, which Python keeps

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 from bsim.cli.common import Style, add_json, print_json
@@ -71,6 +72,8 @@ def _extras() -> Iterator[Finding]:
     for name, module, extra in _EXTRAS:
         there = find_spec(module) is not None
         yield Finding(name, there, "installed" if there else "not installed", f"pip install 'bsim[{extra}]'")
+    drawn = which("dot") is not None
+    yield Finding("Graphviz", drawn, "installed" if drawn else "not installed", "apt-get install graphviz")
 
 
 def _readers(ledgers: Path | None) -> Iterator[Finding]:

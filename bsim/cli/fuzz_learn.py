@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LEARN: Final = """\
 examples:
   bsim fuzz learn                              the emulated card against the declaration; 1: differs
+  bsim fuzz learn --svg card.svg               a picture of it; needs Graphviz
   bsim fuzz learn --kind locked --dot locked.dot --save locked.json
   bsim fuzz learn --symbols > few.txt          to be cut down, for --alphabet few.txt
   bsim fuzz learn --on reader:0 --allow-card ICCID --words 200 --against emulated.json
@@ -38,7 +39,8 @@ def add(parts: Parts) -> None:
     one.add_argument("--seed", type=int, default=1, help="of the words that test the model (default: 1)")
     one.add_argument("--words", metavar="N", type=int, default=4000, help="how many of them (default: 4000)")
     one.add_argument("--max-apdus", metavar="N", type=int, default=50_000, help="default: 50000")
-    one.add_argument("--dot", metavar="FILE", type=Path, help="draw it for Graphviz")
+    one.add_argument("--dot", metavar="FILE", type=Path, help="write it in Graphviz's language")
+    one.add_argument("--svg", metavar="FILE", type=Path, help="have Graphviz draw it (Debian's package: graphviz)")
     one.add_argument("--save", metavar="FILE", type=Path, help="keep it as JSON")
     one.add_argument("--against", metavar="FILE", type=Path, help="compare with a kept one instead of the declaration")
     add_json(one)
@@ -47,6 +49,7 @@ def add(parts: Parts) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Learn and compare; 1 where they differ."""
+    from bsim.fuzz.learn.draw import find_graphviz
     from bsim.fuzz.learn.machine import differences
 
     life = args.kind or ("operational" if args.on == "ram" else None)
@@ -57,9 +60,10 @@ def execute(args: argparse.Namespace) -> int:
         print("\n".join(line(name, step, "").removesuffix("  ->").rstrip() for name, step in symbols.items()))
         return 0
     other = _other(args, symbols, life)
+    graphviz = find_graphviz() if args.svg is not None else ""  # before the card is asked, which may take long
     learned = _learned(args, symbols, other, life)
     found = differences(learned.machine, other)
-    _keep(args, learned.machine)
+    _keep(args, learned.machine, graphviz)
     if args.json:
         print_json(_as_json(learned, found))
     else:
@@ -133,15 +137,24 @@ def _card(args: argparse.Namespace, kind: str | None) -> "Iterator[tuple[Rig, Ca
         yield rig, lambda: rig.do(POWER_CYCLE)
 
 
-def _keep(args: argparse.Namespace, machine: "Mealy") -> None:
-    drawn, kept = machine.dot(f"bsim fuzz learn --on {args.on}"), json.dumps(machine.as_json(), indent=1) + "\n"
-    for path, text in ((args.dot, drawn), (args.save, kept)):
-        if path is not None:
-            try:
-                path.write_text(text, encoding="utf-8")
-            except OSError as fault:
-                raise UsageError(f"{path}: {fault.strerror}") from fault
-            note(f"written {path}")
+def _keep(args: argparse.Namespace, machine: "Mealy", graphviz: str) -> None:
+    from bsim.fuzz.learn import draw
+
+    drawn = draw.dot(machine, f"bsim fuzz learn --on {args.on}")
+    if args.dot is not None:
+        _write(args.dot, drawn)
+    if args.svg is not None:
+        _write(args.svg, draw.svg(graphviz, drawn))
+    if args.save is not None:
+        _write(args.save, json.dumps(machine.as_json(), indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise UsageError(f"{path}: {fault.strerror}") from fault
+    note(f"written {path}")
 
 
 def _as_json(learned: "Learned", found: "list[Difference]") -> dict[str, object]:

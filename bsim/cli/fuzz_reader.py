@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, note, reader_options
+from bsim.cli.fuzz_report import DEFAULT
 
 _LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
 
@@ -114,7 +115,7 @@ def _place(args: argparse.Namespace) -> "Place":
     """Where the card's account is, and the journal of this run."""
     from bsim.fuzz.card_run import Place
 
-    folder = getattr(args, "dir", None) or Path("bsim-fuzz")
+    folder = getattr(args, "dir", None) or DEFAULT
     place = Place(args.ledger or state_folder(), folder / f"journal-{int(time.time())}.txt")
     note(f"journal {place.journal}")
     return place

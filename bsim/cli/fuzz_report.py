@@ -1,6 +1,8 @@
 """`bsim fuzz report`, and the options `--report` and `--report-dir` of whatever runs."""
 
 import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +10,7 @@ from bsim.cli.common import UsageError, note
 from bsim.cli.fuzz_part import Parts, part
 
 if TYPE_CHECKING:
+    from bsim.fuzz.reports import Lines
     from bsim.fuzz.result import RunReport
 
 _REPORT: Final = """\
@@ -15,6 +18,9 @@ examples:
   bsim fuzz report night                       all of them, into night
   bsim fuzz report night --report sarif --report-dir out
 """
+DEFAULT: Final = Path("bsim-fuzz")
+"""Where what is found goes, if nothing was said."""
+STREAMED: Final = "ndjson"
 _NAMES: Final = "html, junit, markdown, ndjson, sarif"
 
 
@@ -28,7 +34,7 @@ def add(parts: Parts) -> None:
 def add_report_options(parser: argparse.ArgumentParser) -> None:
     """Which reports, and where to."""
     parser.add_argument("--report", metavar="FORMATS", help=f"with commas between: {_NAMES}; or all")
-    parser.add_argument("--report-dir", metavar="DIR", type=Path, help="default: the run's folder, or this one")
+    parser.add_argument("--report-dir", metavar="DIR", type=Path, help="default: the run's folder, or bsim-fuzz")
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -37,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
 
     args.report = args.report or "all"
     formats = formats_of(args)
-    for path in written(args, load(args.dir), formats):
+    for path in written(load(args.dir), folder_of(args), formats):
         print(path)
     return 0
 
@@ -56,13 +62,32 @@ def formats_of(args: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-def written(args: argparse.Namespace, report: "RunReport", formats: tuple[str, ...]) -> list[Path]:
+def folder_of(args: argparse.Namespace) -> Path:
+    """Where reports go."""
+    folder: Path = args.report_dir or args.dir or DEFAULT
+    return folder
+
+
+def written(report: "RunReport", folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write the reports that were asked for."""
     from bsim.fuzz import reports
 
-    folder = args.report_dir or args.dir or Path()
-    try:
+    with _writing(folder):
         return reports.write(report, folder, formats)
+
+
+def begun(folder: Path, seed: int, target: str) -> "Lines":
+    """Begin the report that is written while the run goes on."""
+    from bsim.fuzz import reports
+
+    with _writing(folder):
+        return reports.Lines(folder, seed, target)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as fault:
         raise UsageError(f"{folder}: the reports cannot be written ({fault.strerror})") from fault
 

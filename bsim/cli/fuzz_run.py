@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final, TextIO
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, part
 from bsim.cli.fuzz_plant import add_plant
-from bsim.cli.fuzz_report import add_report_options, formats_of, tell, written
+from bsim.cli.fuzz_report import DEFAULT, STREAMED, add_report_options, begun, folder_of, formats_of, tell, written
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bsim.fuzz.campaign import Options, Progress
     from bsim.fuzz.files import Folder
     from bsim.fuzz.finding import Finding
@@ -108,16 +110,27 @@ def execute(args: argparse.Namespace) -> int:
     formats = formats_of(args)
     options = options_of(args)
     note(f"seed {options.seed}")
+    reports = folder_of(args)
     with LiveLine(sys.stderr, quiet=args.quiet) as line:
-        report = _run(args, options, line)
+        report = (_streamed if STREAMED in formats else _run)(args, options, line)
     if report.findings and args.dir is None:
         args.dir = _kept(report)
-    tell(written(args, report, formats))
+    tell(written(report, reports, [name for name in formats if name != STREAMED]))
     if args.json:
         print_json(report.as_json())
     else:
         print("\n".join(summary(report, args.dir, args.plant)))
     return int(report.exit)
+
+
+def _streamed(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
+    """Run, and write what is found as it is found."""
+    with begun(folder_of(args), options.seed, args.on) as lines:
+        line.also = lines.found
+        report = _run(args, options, line)
+        lines.end(report)
+    tell([lines.path])
+    return report
 
 
 def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
@@ -239,7 +252,7 @@ def _kept(report: "RunReport") -> Path:
     """Write the findings of a run without a folder: they are not to be lost."""
     from bsim.fuzz.files import Folder
 
-    folder = Folder(Path("bsim-fuzz"))
+    folder = Folder(DEFAULT)
     for finding in report.findings:
         folder.save_finding(finding)
     folder.save_report(report)
@@ -291,6 +304,8 @@ class LiveLine:
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream: Final = stream
+        self.also: Callable[[Finding], None] = lambda _: None
+        """Who else is told of findings."""
         self._live: Final = stream.isatty() and not quiet
         self._drawn = 0.0
         self._width = 0
@@ -320,3 +335,4 @@ class LiveLine:
         """Tell of a finding."""
         end = "\n" if self._width else ""
         print(f"{end}found {finding.id} {finding.key}: {finding.words}", file=self._stream, flush=True)
+        self.also(finding)

@@ -1,4 +1,7 @@
-"""Two cards side by side: the same sequences to both, and the first answer of each in which they differ."""
+"""Two cards side by side: the same sequences to both, and the first answer of each in which they differ.
+
+One of them may be in a reader. Then what is sent is what safe mode permits, and what it refuses neither is sent.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,15 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bsim.fuzz.card_rig import CardRig
 from bsim.fuzz.files import read_seeds
 from bsim.fuzz.generate import Generator
-from bsim.fuzz.grammar import grammar
+from bsim.fuzz.grammar import Entry, grammar
 from bsim.fuzz.oracles.differential import carried
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import SEND, Step
-from bsim.ports import Card
+from bsim.fuzz.safe import SafeCard
+from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
+from bsim.lab.guard import Unsafe
+from bsim.lab.shape import equal_length
 
-Make = Callable[[], Card]
+Make = Callable[[], CardRig]
+"""Answers a card as it is after a reset: a new one for each sequence, or always the same."""
 _LENGTH: Final = 12
 _COUNTED: Final = frozenset({0x61, 0x6C, 0x91})
 
@@ -25,8 +32,8 @@ class Difference:
 
     command: str
     raw: bytes
-    first: bytes
-    second: bytes
+    first: str
+    second: str
     step: int
 
     def as_json(self) -> dict[str, object]:
@@ -34,8 +41,8 @@ class Difference:
         return {
             "command": self.command,
             "apdu": self.raw.hex().upper(),
-            "first": self.first.hex().upper(),
-            "second": self.second.hex().upper(),
+            "first": self.first,
+            "second": self.second,
             "step": self.step,
         }
 
@@ -45,10 +52,10 @@ def given(folder: Path) -> Iterator[Sequence[Step]]:
     return (seed.steps for seed in read_seeds(folder))
 
 
-def made(seed: int, count: int) -> Iterator[Sequence[Step]]:
-    """Make sequences up, on a card of our own that shows what makes sense next."""
+def made(seed: int, count: int, root: str, commands: Sequence[Entry] | None = None) -> Iterator[Sequence[Step]]:
+    """Make sequences up of commands (default: of all), on a card of our own that shows what makes sense next."""
     rng = random.Random(f"bsim fuzz diff {seed}")  # noqa: S311 - to be repeated, not to be secret
-    generator, rig = Generator(grammar(), rng), Rig(grammar(), "personalised")
+    generator, rig = Generator(grammar(), rng, commands), Rig(grammar(), root)
     start = rig.snapshot()
     for _ in range(count):
         start.restore()
@@ -60,25 +67,62 @@ def made(seed: int, count: int) -> Iterator[Sequence[Step]]:
         yield steps
 
 
+def harmless(sequences: Iterable[Sequence[Step]], root: str) -> Iterator[Sequence[Step]]:
+    """Cut sequences off where a card of our own loses a try: the BPIN's are the guard's business, no other is spent."""
+    twin = Rig(grammar(), root)
+    start, tries = twin.snapshot(), twin.count_tries()[1:]
+    for steps in sequences:
+        start.restore()
+        kept: list[Step] = []
+        for kind, raw, link in steps:
+            step = POWER_CYCLE if kind == RESET else (SEND, raw, link)
+            twin.do(step)
+            if twin.count_tries()[1:] != tries:
+                break
+            kept.append(step)
+        yield kept
+
+
 def differences(make: Sequence[Make], sequences: Iterable[Sequence[Step]]) -> list[Difference]:
-    """Send each sequence to two new cards; what T=0 cannot carry, and what differs by nonces, is left out."""
+    """Send each sequence to two cards; what T=0 cannot carry, and what differs by nonces, is left out."""
     found: dict[tuple[str, int, int], Difference] = {}
     for steps in sequences:
         one, other = make[0](), make[1]()
-        for at, (_, raw, _) in enumerate(steps, 1):
-            if not carried(raw):
+        asked = sorted((one, other), key=_guarded, reverse=True)
+        for at, step in enumerate(steps, 1):
+            if step[0] != RESET and not carried(step[1]):
                 continue
-            first, second = one.transmit(raw), other.transmit(raw)
-            if _alike(first) == _alike(second):
+            try:
+                for rig in asked:
+                    rig.do(step)
+            except Unsafe:  # said before anything was sent: neither card is sent it
                 continue
-            name = grammar().name(raw)
-            key = name, _alike(first)[1], _alike(second)[1]
-            found.setdefault(key, Difference(name, raw, first, second, at))
+            if step[0] == RESET or _alike(one, other):
+                continue
+            hidden = any(map(_guarded, asked))
+            name = one.entry.name if one.entry is not None else grammar().name(step[1])
+            told = Difference(name, step[1], _told(one, hidden), _told(other, hidden), at)
+            found.setdefault((told.command, _sw(one), _sw(other)), told)
             break
     return list(found.values())
 
 
-def _alike(response: bytes) -> tuple[int, int]:
-    """What must be equal on two cards that hold different secrets: status word and length of the data."""
-    sw = response[-2] << 8 | response[-1]
-    return len(response) if sw >> 8 not in _COUNTED else 0, sw & 0xFF00 if sw >> 8 in _COUNTED else sw
+def _guarded(rig: CardRig) -> bool:
+    return isinstance(rig.card, SafeCard)
+
+
+def _alike(one: CardRig, other: CardRig) -> bool:
+    """Whether that is equal which must be on two cards with different secrets: status word, length of the data."""
+    if _sw(one) != _sw(other):
+        return False
+    entry = one.entry or other.entry
+    return one.sw >> 8 in _COUNTED or equal_length(entry.command if entry else None, one.data, other.data)
+
+
+def _sw(rig: CardRig) -> int:
+    return rig.sw & 0xFF00 if rig.sw >> 8 in _COUNTED else rig.sw
+
+
+def _told(rig: CardRig, hidden: bool) -> str:
+    """A response; of a card in a reader, and its twin's beside it, no data."""
+    return f"{rig.sw:04X}, {len(rig.data)} bytes" if hidden else rig.response.hex().upper()

@@ -46,31 +46,21 @@ def lead(
 
     Where `replace` is off, none comes: whoever is in a reader's place is there for its card.
     """
-    told: dict[int, list[Seed]] = {}
+    roster = _Roster(crew, coordinator, jobs, replace=replace)
     interrupted = False
-
-    def begin(index: int) -> None:
-        crew.start(index)
-        told[index] = []
-        crew.ask(index, coordinator.corpus(), list(coordinator.findings))
-
     try:
         for index in range(jobs):
-            begin(index)
-        while told and not coordinator.over():
+            roster.begin(index)
+        while roster.works and not coordinator.over():
             for index, result in crew.wait():
                 if result is None:
-                    del told[index]
-                    coordinator.lost += 1
-                    if replace and coordinator.lost <= _EACH * jobs:
-                        # A new number: the same one would go the same way again.
-                        begin(jobs - 1 + coordinator.lost)
+                    roster.lose(index)
                     continue
                 findings, seeds = coordinator.absorb(index, result)
                 for finding in findings:
                     on_finding(finding)
                 progress(coordinator.progress())
-                _go_on(crew, coordinator, told, index, seeds, stopped=bool(result.stopped))
+                roster.go_on(index, seeds, stopped=bool(result.stopped))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -78,20 +68,41 @@ def lead(
     return coordinator.report(interrupted=interrupted)
 
 
-def _go_on(
-    crew: Crew,
-    coordinator: Coordinator,
-    told: dict[int, list[Seed]],
-    index: int,
-    seeds: Iterable[Seed],
-    *,
-    stopped: bool,
-) -> None:
-    """Tell the others what a worker found, and hand it its next slice, unless it stopped for good."""
-    for other in told.keys() - {index}:
-        told[other] += seeds
-    if stopped:
-        del told[index]
-        return
-    crew.ask(index, told[index], list(coordinator.findings))
-    told[index] = []
+class _Roster:
+    """Who works, and what each has yet to be told."""
+
+    def __init__(self, crew: Crew, coordinator: Coordinator, jobs: int, *, replace: bool) -> None:
+        self._crew: Final = crew
+        self._coordinator: Final = coordinator
+        self._jobs: Final = jobs
+        self._replace: Final = replace
+        self._untold: dict[int, list[Seed]] = {}
+
+    @property
+    def works(self) -> bool:
+        """Whether anybody is left."""
+        return bool(self._untold)
+
+    def begin(self, index: int) -> None:
+        """Have a new worker do its first slice."""
+        self._crew.start(index)
+        self._untold[index] = []
+        self._crew.ask(index, self._coordinator.corpus(), list(self._coordinator.findings))
+
+    def lose(self, index: int) -> None:
+        """Have another come for a worker that is lost, unless too many were."""
+        del self._untold[index]
+        self._coordinator.lost += 1
+        if self._replace and self._coordinator.lost <= _EACH * self._jobs:
+            # A new number: the same one would go the same way again.
+            self.begin(self._jobs - 1 + self._coordinator.lost)
+
+    def go_on(self, index: int, seeds: Iterable[Seed], *, stopped: bool) -> None:
+        """Tell the others what a worker found, and hand it its next slice, unless it stopped for good."""
+        for other in self._untold.keys() - {index}:
+            self._untold[other] += seeds
+        if stopped:
+            del self._untold[index]
+            return
+        self._crew.ask(index, self._untold[index], list(self._coordinator.findings))
+        self._untold[index] = []

@@ -1,9 +1,12 @@
 """An end to commands that never end: on an emulated card a hang is a loop, and a signal breaks it.
 
-Processor time counts, not the clock: a busy machine makes no command hang.
+Processor time counts, not the clock: a busy machine makes no command hang. Where the signal strikes in what Python
+calls on its own, as a callback of the garbage collector, nothing can be raised: Python tells of it, and it is raised
+at the next tick.
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,17 +49,28 @@ def watching(current: "list[Busy]", limit: float = LIMIT) -> Iterator[None]:
             raise Hang(_function(frame))
         last[0] = now
 
-    before = signal.signal(signal.SIGVTALRM, tick)
-    signal.setitimer(signal.ITIMER_VIRTUAL, limit / 2, limit / 2)
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Hang):
+            others(unraisable)
+            return
+        one = current[0]
+        one.busy = True
+        last[0] = one.steps, one.busy
+
+    others, sys.unraisablehook = sys.unraisablehook, lost
+    handler = signal.signal(signal.SIGVTALRM, tick)
+    timer = signal.setitimer(signal.ITIMER_VIRTUAL, limit / 2, limit / 2)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        # One watch may be inside another, which goes on.
+        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
+        signal.signal(signal.SIGVTALRM, handler)
+        sys.unraisablehook = others
 
 
 def _function(frame: FrameType | None) -> str:
     """The innermost function of the card; what it calls may be anywhere when the time is over."""
-    while frame is not None and "bsim" not in frame.f_code.co_filename:
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith("bsim."):
         frame = frame.f_back
     return frame.f_code.co_name if frame is not None else "?"

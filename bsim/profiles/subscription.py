@@ -79,32 +79,50 @@ def subscription(
     `ki`, `opc` and `op` are 32 hex digits; of the last two one will do. A `pin1` is asked for from then on.
     `network` and `networks` are MCC and MNC, as in 001-01; the first is home where there is no IMSI.
     """
-    if imsi and not (imsi.isascii() and imsi.isdigit() and 6 <= len(imsi) <= 15):
-        raise ValueError("an IMSI has 6 to 15 digits")
-    if opc and op:
-        raise ValueError("OPc is made of OP: one of the two will do")
     if imsi and network:
         raise ValueError("an IMSI says which network is home")
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"no algorithm {algorithm!r}; there is {', '.join(ALGORITHMS)}")
-    key = _secret("Ki", ki) or subscriber.TEST_KI
-    operator = opc_of(key, _secret("OP", op)) if op else _secret("OPc", opc)
-    preferred = tuple(map(_plmn, networks))
-    if len(preferred) > _MOST_NETWORKS:
-        raise ValueError(f"there is room for {_MOST_NETWORKS} preferred networks")
+    key, operator = _keys(ki=ki, opc=opc, op=op)
     who = replace(
         subscriber.DEFAULT,
-        imsi=imsi,
+        imsi=_imsi(imsi),
         msisdn=_number("MSISDN", msisdn),
         name=_name("the provider's name", subscriber.DEFAULT.name if name is None else name, 16),
         centre=_number("service centre", subscriber.DEFAULT.centre if centre is None else centre),
-        plmns=preferred,
-        algorithm=algorithm,
+        plmns=_preferred(networks),
+        algorithm=_algorithm(algorithm),
         ki=key,
-        opc=operator or subscriber.TEST_OPC,
+        opc=operator,
     )
     codes = _codes(pin1=pin1, puk1=puk1, pin2=pin2, puk2=puk2, adm=adm)
     return Subscription(who, codes, _contacts(contacts), _plmn(network) if network else TEST_PLMN)
+
+
+def _imsi(digits: str) -> str:
+    if digits and not (digits.isascii() and digits.isdigit() and 6 <= len(digits) <= 15):
+        raise ValueError("an IMSI has 6 to 15 digits")
+    return digits
+
+
+def _algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise ValueError(f"no algorithm {name!r}; there is {', '.join(ALGORITHMS)}")
+    return name
+
+
+def _keys(*, ki: str, opc: str, op: str) -> tuple[bytes, bytes]:
+    """The key and OPc: those of the tests where none was given."""
+    if opc and op:
+        raise ValueError("OPc is made of OP: one of the two will do")
+    key = _secret("Ki", ki) or subscriber.TEST_KI
+    operator = opc_of(key, _secret("OP", op)) if op else _secret("OPc", opc)
+    return key, operator or subscriber.TEST_OPC
+
+
+def _preferred(networks: Iterable[str]) -> tuple[str, ...]:
+    preferred = tuple(map(_plmn, networks))
+    if len(preferred) > _MOST_NETWORKS:
+        raise ValueError(f"there is room for {_MOST_NETWORKS} preferred networks")
+    return preferred
 
 
 def _codes(*, pin1: str, puk1: str, pin2: str, puk2: str, adm: str) -> PinsState:

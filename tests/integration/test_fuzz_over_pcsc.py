@@ -145,6 +145,20 @@ def test_a_hundred_thousand_guarded_commands(inspected, place: Place) -> None:
     fuzz(inspected, place, 100_000)
 
 
+def test_it_is_compared_with_the_emulated_one(inspected, place: Place, tmp_path, monkeypatch, capsys) -> None:
+    card, _, reader = inspected
+    monkeypatch.chdir(tmp_path)
+    command = ["fuzz", "diff", "--on", "ram", "--on", f"reader:{reader}", "--bpin", cards.BPIN, "--sequences", "60"]
+    command += ["--ledger", str(place.ledgers)]
+    assert main(command) == 2
+    assert f"--allow-card {cards.ICCID}" in capsys.readouterr().err
+    sent = card.count
+    assert main([*command, "--allow-card", cards.ICCID]) == 0
+    assert "0 differences" in capsys.readouterr().err
+    assert card.count > sent + 300
+    assert card.lowest == 10
+
+
 def test_only_a_card_that_is_named_is_fuzzed(inspected, place: Place, tmp_path, capsys) -> None:
     _, _, reader = inspected
     command = ["fuzz", "run", "--on", f"reader:{reader}", "--bpin", cards.BPIN, "--max-apdus", "300", "-q"]

@@ -1,12 +1,11 @@
-"""A Mealy machine as a value: its states and edges, as JSON and DOT, and where two of them differ."""
+"""A Mealy machine as a value: its states and edges, as JSON, and where two of them differ."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 FORMAT: Final = 1
-_FINE: Final = ("9000", "91")
 
 Edges: TypeAlias = Mapping[tuple[int, str], tuple[str, int]]
 """What a state answers to a symbol, and the state it goes to."""
@@ -53,24 +52,6 @@ class Mealy:
         ]
         return {"format": FORMAT, "alphabet": list(self.alphabet), "states": self.states, "transitions": rows}
 
-    def dot(self, name: str) -> str:
-        """Graphviz's DOT: an edge where the state changes; what ends well without a change stands in the state."""
-        return "\n".join(("digraph {", f"  label={_quoted(name)}; rankdir=LR;", *self._dot(), "}")) + "\n"
-
-    def _dot(self) -> Iterator[str]:
-        yield '  node [shape=box, style=rounded, fontname="sans-serif"]; edge [fontname="sans-serif", fontsize=10];'
-        between: dict[tuple[int, int], list[str]] = {}
-        loops: dict[int, list[str]] = {state: [] for state, _ in self.edges}
-        for (state, symbol), (output, target) in sorted(self.edges.items()):
-            if state != target:
-                between.setdefault((state, target), []).append(f"{symbol} / {output}")
-            elif output.startswith(_FINE):
-                loops[state].append(f"{symbol} / {output}")
-        for state, told in sorted(loops.items()):
-            yield f"  {state} [label={_quoted(chr(10).join((f'state {state}', *told)))}];"
-        for (state, target), told in sorted(between.items()):
-            yield f"  {state} -> {target} [label={_quoted(chr(10).join(told))}];"
-
 
 def from_json(told: Mapping[str, Any]) -> Mealy:
     """Read what `Mealy.as_json` writes; MachineError otherwise."""
@@ -107,8 +88,3 @@ def differences(first: Mealy, second: Mealy, most: int = 10) -> list[Difference]
 
 def _agree(one: str, other: str) -> bool:
     return bool(set(one.split("|")) & set(other.split("|")))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

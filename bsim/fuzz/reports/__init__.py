@@ -6,18 +6,18 @@ from typing import Final
 
 from bsim.fuzz.reports.junit import junit
 from bsim.fuzz.reports.markdown import markdown
-from bsim.fuzz.reports.ndjson import ndjson
+from bsim.fuzz.reports.ndjson import FILE, Lines, ndjson
 from bsim.fuzz.reports.page import page
 from bsim.fuzz.reports.sarif import sarif
 from bsim.fuzz.result import RunReport
 
-__all__ = ["FORMATS", "write"]
+__all__ = ["FORMATS", "Lines", "write"]
 
 FORMATS: Final[dict[str, tuple[str, Callable[[RunReport], str]]]] = {
     "html": ("report.html", page),
     "junit": ("junit.xml", junit),
     "markdown": ("report.md", markdown),
-    "ndjson": ("report.ndjson", ndjson),
+    "ndjson": (FILE, ndjson),
     "sarif": ("report.sarif", sarif),
 }
 """Each format's file, and what makes its text."""

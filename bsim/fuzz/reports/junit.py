@@ -27,12 +27,12 @@ def junit(report: RunReport) -> str:
         if not found:
             ElementTree.SubElement(suite, "testcase", classname=name, name=CHECKS[name].title, time="0")
         for finding in found:
-            _case(suite, report, finding)
+            _case(suite, finding)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, report: RunReport, finding: Finding) -> None:
+def _case(suite: ElementTree.Element, finding: Finding) -> None:
     place = source.home(finding.command, finding.rule)
     case = ElementTree.SubElement(
         suite,
@@ -44,7 +44,7 @@ def _case(suite: ElementTree.Element, report: RunReport, finding: Finding) -> No
         time="0",
     )
     failure = ElementTree.SubElement(case, "failure", type=finding.oracle, message=printable(finding.words))
-    failure.text = printable("\n".join(view.lines(report, finding)))
+    failure.text = printable("\n".join(view.lines(finding)))
 
 
 def _clean(report: RunReport, checks: list[str]) -> int:

@@ -18,13 +18,13 @@ def _lines(report: RunReport) -> Iterator[str]:
     yield from (f"| {name} | {value} |" for name, value in view.facts(report))
     yield from (f"\n> {note}" for note in report.notes)
     for finding in report.findings:
-        yield from _finding(report, finding)
+        yield from _finding(finding)
     if report.coverage.missing:
         yield "\n## Declared and not seen\n"
         yield ", ".join(f"`{one}`" for one in report.coverage.missing)
 
 
-def _finding(report: RunReport, finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding) -> Iterator[str]:
     place, declared = source.home(finding.command, finding.rule), source.entry(finding.command)
     yield f"\n## {finding.id} {finding.oracle}: {finding.rule}\n"
     yield f"{finding.words}. {view.level(finding).capitalize()}, CWE-{view.cwe(finding)}, on the card `{finding.root}`."
@@ -32,5 +32,5 @@ def _finding(report: RunReport, finding: Finding) -> Iterator[str]:
         f", declared in `{declared.path}:{declared.line}`." if declared else "."
     )
     yield "\n```text"
-    yield from view.lines(report, finding)
+    yield from view.lines(finding)
     yield "```"

@@ -30,7 +30,7 @@ def _page(report: RunReport) -> Iterator[str]:
     yield f"<title>{title}</title>\n<style>{STYLE}{_OWN}</style>\n</head>\n<body>\n<h1>{title}</h1>"
     yield from (f"<p><strong>{escape(note)}</strong></p>" for note in report.notes)
     yield from _overview(report)
-    yield from (line for finding in report.findings for line in _finding(report, finding))
+    yield from (line for finding in report.findings for line in _finding(finding))
     yield from _run(report)
     yield "</body>\n</html>"
 
@@ -47,12 +47,12 @@ def _overview(report: RunReport) -> Iterator[str]:
     yield "</tbody>\n</table>"
 
 
-def _finding(report: RunReport, finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding) -> Iterator[str]:
     place, declared = source.home(finding.command, finding.rule), source.entry(finding.command)
     level = view.level(finding)
     yield f'<article id="{finding.id}">\n<h2>{finding.id} <span class="{level}">{finding.oracle}</span></h2>'
     yield f"<p>{escape(finding.words)}.</p>"
-    yield f"<pre>{escape(chr(10).join(view.lines(report, finding)))}</pre>"
+    yield f"<pre>{escape(chr(10).join(view.lines(finding)))}</pre>"
     yield f"<p>CWE-{view.cwe(finding)} · card <code>{escape(finding.root)}</code>"
     yield f" · answered in <code>{place.path}:{place.line}</code>"
     yield f" · declared in <code>{declared.path}:{declared.line}</code>" if declared else ""

@@ -35,7 +35,7 @@ def _run(report: RunReport) -> Json:
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The root of the bsim repository."}}},
         "invocations": [_invocation(report)],
-        "results": [_result(report, finding) for finding in report.findings],
+        "results": [_result(finding) for finding in report.findings],
         "properties": properties,
     }
 
@@ -70,7 +70,7 @@ def _invocation(report: RunReport) -> Json:
     return {"executionSuccessful": done, "exitCode": int(report.exit), "toolExecutionNotifications": notes}
 
 
-def _result(report: RunReport, finding: Finding) -> Json:
+def _result(finding: Finding) -> Json:
     declared = source.entry(finding.command)
     told: Json = {
         "ruleId": finding.oracle,
@@ -79,7 +79,7 @@ def _result(report: RunReport, finding: Finding) -> Json:
         "message": {"text": finding.words},
         "locations": [_location(source.home(finding.command, finding.rule))],
         "partialFingerprints": {"rootCause/v1": finding.key},
-        "codeFlows": [{"threadFlows": [{"locations": _flow(report, finding)}]}],
+        "codeFlows": [{"threadFlows": [{"locations": _flow(finding)}]}],
         "properties": {"id": finding.id, "card": finding.root, "seed": finding.seed, "apdus": finding.apdus},
     }
     if declared is not None:
@@ -87,12 +87,10 @@ def _result(report: RunReport, finding: Finding) -> Json:
     return told
 
 
-def _flow(report: RunReport, finding: Finding) -> list[Json]:
+def _flow(finding: Finding) -> list[Json]:
     """The steps, each at its command's declaration."""
     places = (source.entry(name) or source.home(name) for name in finding.names)
-    return [
-        {"location": _location(place, said)} for place, said in zip(places, view.lines(report, finding), strict=True)
-    ]
+    return [{"location": _location(place, said)} for place, said in zip(places, view.lines(finding), strict=True)]
 
 
 def _location(place: Place, words: str = "", number: int | None = None) -> Json:

@@ -38,9 +38,9 @@ def facts(report: RunReport) -> list[tuple[str, str]]:
     return [*told, ("safety", safety)] if safety else told
 
 
-def lines(report: RunReport, finding: Finding) -> list[str]:
-    """The steps of a finding with what each was answered, a line each."""
-    if report.target == CANARIES:
+def lines(finding: Finding) -> list[str]:
+    """The steps of a finding with what each was answered, a line each; a run may have it from an earlier one."""
+    if finding.target == CANARIES:
         return [line(*one) for one in zip(finding.names, finding.steps, finding.answers, strict=True)]
     return _masked(finding)
 

@@ -3,6 +3,7 @@
 The wallet applet is selected on a channel of the signer's own, which stays open: the BPIN is asked for once a power-up.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final
@@ -17,6 +18,7 @@ from bsim.ports import CardLost
 
 ETHER: Final = 60
 CORE: Final = 503
+_HEX: Final = re.compile("0x(?:[0-9A-Fa-f]{2})*")
 Chains = dict[int, int]
 """The chain that is asked about, by coin type; wallet_switchEthereumChain and its like change it."""
 
@@ -112,12 +114,7 @@ def _content(message: object) -> bytes:
     """A message's bytes: hex as EIP-1474 has it, or text as some libraries send it."""
     if not isinstance(message, str) or not message:
         raise ValueError("a message is wanted")
-    if message.startswith("0x"):
-        try:
-            return bytes.fromhex(message[2:])
-        except ValueError:
-            pass
-    return message.encode()
+    return bytes.fromhex(message[2:]) if _HEX.fullmatch(message) else message.encode()
 
 
 def _account_bytes(coin_type: int, address: str) -> bytes:

@@ -11,7 +11,8 @@ from bsim.links.web.message import TEXT, Refusal, Response
 from bsim.links.web.operation import Call, Operation
 from bsim.links.web.schema import flag, listed, maybe, obj, text, whole
 
-_HEX: Final = re.compile(rb"[0-9A-Fa-f\s]{2,200000}")
+_HEX: Final = re.compile(rb"(?:\s*[0-9A-Fa-f]{2})+\s*")
+_MOST: Final = 200_000
 
 
 def _apdu(call: Call) -> object:
@@ -37,12 +38,9 @@ def answered(response: bytes) -> dict[str, str]:
 
 
 def _hex(body: bytes) -> bytes:
-    try:
-        if _HEX.fullmatch(body):
-            return bytes.fromhex(body.decode())
-    except ValueError:
-        pass
-    raise Refusal(400, "the body is a command APDU in hex", "WrongBody")
+    if len(body) > _MOST or not _HEX.fullmatch(body):
+        raise Refusal(400, "the body is a command APDU in hex", "WrongBody")
+    return bytes.fromhex(body.decode())
 
 
 class Sessions:
