@@ -21,41 +21,41 @@ _LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be foun
 _VARIETY: Final = 4  # different bytes a window has, or it is filling
 _DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _REMEMBERED: Final = 4096
+_Cut = tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]
 
 
 class Secrets:
     """The secrets of cards, cut into windows that are looked for. Kept by value: most states share theirs."""
 
     def __init__(self) -> None:
-        self._of_state: dict[int, tuple[object, dict[bytes, str], tuple[tuple[bytes, str], ...]]] = {}
-        self._of_value: dict[tuple[tuple[str, bytes], ...], tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]] = {}
+        self._of_state: dict[int, tuple[object, _Cut]] = {}
+        self._of_value: dict[tuple[tuple[str, bytes], ...], _Cut] = {}
         self._keys: dict[tuple[bytes, int, int, Algorithm], bytes] = {}
 
     def find(self, rig: Rig, data: bytes) -> str:
         """Name the secret a piece of which is in some bytes; nothing if there is none."""
-        for state in rig.states:
-            windows, short = self._windows(state)
+        pieces = {data[at : at + WINDOW] for at in range(len(data) - WINDOW + 1)}
+        for windows, short in map(self._windows, rig.states):
             for secret, name in short:
                 if secret in data:
                     return name
-            if windows:
-                for at in range(len(data) - WINDOW + 1):
-                    name = windows.get(data[at : at + WINDOW], "")
-                    if name:
-                        return name
+            if not windows.keys().isdisjoint(pieces):
+                return next(name for window, name in windows.items() if window in pieces)
         return ""
 
-    def _windows(self, state: object) -> tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]:
+    def _windows(self, state: object) -> _Cut:
         known = self._of_state.get(id(state))
         if known is not None and known[0] is state:
-            return known[1], known[2]
+            return known[1]
         if len(self._of_state) > _REMEMBERED:
             self._of_state.clear()
         secrets = tuple(self._secrets(state))
         found = self._of_value.get(secrets)
         if found is None:
+            if len(self._of_value) > _REMEMBERED:
+                self._of_value.clear()
             found = self._of_value[secrets] = _cut(secrets)
-        self._of_state[id(state)] = state, *found
+        self._of_state[id(state)] = state, found
         return found
 
     def _secrets(self, state: object) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +111,7 @@ def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
             yield from _hidden(value)
 
 
-def _cut(secrets: tuple[tuple[str, bytes], ...]) -> tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]:
+def _cut(secrets: tuple[tuple[str, bytes], ...]) -> _Cut:
     windows: dict[bytes, str] = {}
     for name, value in secrets:
         for at in range(len(value) - WINDOW + 1):

@@ -1,7 +1,7 @@
 """Whether answers agree with each other and with the standards: signatures, keys, segments, forms of one command."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from bsim.apdu import CommandApdu, body
 from bsim.applets.keys import Keys as CardKeys
@@ -19,12 +19,13 @@ from bsim.sw import SW, SwError
 
 _ORACLE: Final = "metamorphic"
 _ONE_SIGNATURE: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
+_REMEMBERED: Final = 20_000
 FORMS: Final = (" extended", " in a chain")
 """How the rules of `forms` end."""
 
 
 class Keys:
-    """What a wallet's keys and signatures must be, by an engine that is not the card's; everything is kept."""
+    """What a wallet's keys and signatures must be, by an engine that is not the card's; what was made is kept for a while."""
 
     def __init__(self) -> None:
         self._derived: Final = CardKeys(ecdsa.engine("cryptography"))
@@ -36,7 +37,7 @@ class Keys:
         slot = state.slots[number - 1]
         key = state.seed, slot.coin_type, number, slot.algorithm
         if key not in self._public:
-            self._derived.wipe()
+            self._make_room(self._public)
             self._public[key] = self._derived.public_key(*key)
         return self._public[key]
 
@@ -44,12 +45,17 @@ class Keys:
         """Answer the one signature RFC 6979 (s in the lower half) or RFC 8032 allows."""
         key = state.seed, number, state.slots[number - 1], digest
         if key not in self._signatures:
-            self._derived.wipe()
+            self._make_room(self._signatures)
             made = self._derived.derive(state, number)
             if made is None:
                 raise ValueError("no such slot")
             self._signatures[key] = made.sign(digest)
         return self._signatures[key]
+
+    def _make_room(self, kept: dict[Any, bytes]) -> None:
+        self._derived.wipe()
+        if len(kept) > _REMEMBERED:
+            kept.clear()
 
 
 def metamorphic(rig: Rig, keys: Keys) -> Hit | None:
