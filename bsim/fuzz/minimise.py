@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bsim.apdu import CLAS, CommandApdu
+from bsim.apdu import CLAS, MAX_LC, CommandApdu
 from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.grammar import Entry, on_channel
 from bsim.fuzz.replay import Replayer
@@ -14,6 +14,7 @@ from bsim.sw import SwError
 
 MOST: Final = 600
 """Replays that one minimisation may take."""
+_CHAIN: Final = 0x10
 _HANGING: Final = 12  # replays of something that hangs: each costs its whole patience
 _PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
 
@@ -49,6 +50,7 @@ class Minimiser:
         self._ddmin()
         self._plainer_card()
         self._one_channel()
+        self._unchained()
         self._plainer_steps()
         self._ddmin()
 
@@ -108,6 +110,17 @@ class Minimiser:
             self.steps = plain
             self._ddmin()
 
+    def _unchained(self) -> None:
+        """Two parts of a chain in one, wherever that does too."""
+        at = 0
+        while at + 1 < len(self.steps):
+            joined = _joined(self.steps[at], self.steps[at + 1])
+            fewer = [*self.steps[:at], joined, *self.steps[at + 2 :]] if joined is not None else []
+            if joined is not None and self._hits(self.root, fewer) == len(fewer):
+                self.steps = fewer
+            else:
+                at += 1
+
     def _plainer_steps(self) -> None:
         for at in range(len(self.steps)):
             for change in _CHANGES:
@@ -131,6 +144,19 @@ class Minimiser:
 def _plain(root: str) -> int:
     """How plain a kind of card is: the less, the plainer."""
     return _PLAINEST.index(root) if root in _PLAINEST else len(_PLAINEST)
+
+
+def _joined(first: Step, then: Step) -> Step | None:
+    """Two parts of a chain as one step; None if they are not such. ISO/IEC 7816-4 5.3.3."""
+    try:
+        one, other = CommandApdu.parse(first[1]), CommandApdu.parse(then[1])
+    except SwError:
+        return None
+    headers = (one.cla & ~_CHAIN, one.ins, one.p1, one.p2), (other.cla & ~_CHAIN, other.ins, other.p1, other.p2)
+    if not one.cla & _CHAIN or headers[0] != headers[1]:
+        return None
+    data = one.data + other.data
+    return (then[0], replace(other, data=data).encode(), then[2]) if len(data) <= MAX_LC else None
 
 
 Change = Callable[[Entry | None, Step], Iterator[Step]]

@@ -25,7 +25,7 @@ FORMS: Final = (" extended", " in a chain")
 
 
 class Keys:
-    """What a wallet's keys and signatures must be, by an engine that is not the card's; what was made is kept for a while."""
+    """What a wallet's keys and signatures must be, by an engine that is not the card's."""
 
     def __init__(self) -> None:
         self._derived: Final = CardKeys(ecdsa.engine("cryptography"))
