@@ -40,8 +40,7 @@ from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
 from bsim.profiles.states import ReadyMade, ready_made
 from bsim.profiles.subscription import Subscription, new_files, subscription
-from bsim.spec import spec
-from bsim.spec.files import file_system
+from bsim.spec import file_system, spec
 from bsim.spec.objects import swapped_digits
 from bsim.store import Cell, Memory, RamStore, StoreError
 

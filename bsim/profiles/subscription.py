@@ -12,7 +12,7 @@ from bsim.applets.pins import ADM, PIN1, PIN2, Code, PinsState, padded
 from bsim.applets.proactive import encode_alpha
 from bsim.applets.subscriber import TEST_PLMN, SubscriberState, encode_contact
 from bsim.crypto.milenage import ALGORITHMS, opc_of
-from bsim.spec.files import file_system
+from bsim.spec import file_system
 
 _KEY: Final = 16
 _MOST_NETWORKS: Final = 8
