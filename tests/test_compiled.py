@@ -26,7 +26,9 @@ def test_what_is_compiled_is_what_is_declared(copied):
 
 
 def test_it_is_compiled_as_it_was(copied):
-    assert compile_text(Declared(load(copied), load_files(copied))) == (copied / NAME).read_text(encoding="utf-8")
+    assert compile_text(Declared(load(copied), load_files(copied)), copied) == (copied / NAME).read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("file", ["wallet.toml", "files.toml"])
