@@ -431,7 +431,7 @@ def derive_early(ctx: WalletSession, coin_type: int, kind: Algorithm) -> bytes:
 
 
 def restore_early(ctx: WalletSession, key2: bytes, ciphertext: bytes) -> bytes:
-    from bsim.applets.wallet import with_seed
+    from bsim.applets.wallet_state import with_seed
     from bsim.crypto.envelope import unseal
 
     ctx.cell.put(replace(ctx.state, slots=()))

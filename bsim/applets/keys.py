@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from bsim.applets.wallet_state import WalletState
-from bsim.crypto import ed25519, p256, sm2
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
 from bsim.crypto.ecdsa import Engine, Signer
 from bsim.crypto.memory import Secret
 
@@ -32,13 +31,16 @@ class _Curve(NamedTuple):
     digest_length: int | None
 
 
-def _curves(engine: Engine) -> dict[Algorithm, _Curve]:
+def _other_curve(algorithm: Algorithm) -> _Curve:
+    """Any but the engine's, imported by cards that have a key of one."""
+    from bsim.crypto import ed25519, p256, sm2  # noqa: PLC0415
+    from bsim.crypto.slip10 import Slip10P256, Slip10Sm2  # noqa: PLC0415
+
     return {
-        Algorithm.SECP256K1: _Curve(Bip32(engine), engine.public_key, engine.signer, 32),
         Algorithm.ED25519: _Curve(Slip10Ed25519(), ed25519.public_key, ed25519.signer, None),
         Algorithm.SM2: _Curve(Slip10Sm2(), sm2.public_key, sm2.signer, 32),
         Algorithm.P256: _Curve(Slip10P256(), p256.public_key, p256.signer, 32),
-    }
+    }[algorithm]
 
 
 class Keys:
@@ -50,7 +52,7 @@ class Keys:
     __slots__ = ("_accounts", "_curves", "ready")
 
     def __init__(self, engine: Engine) -> None:
-        self._curves: Final = _curves(engine)
+        self._curves: Final = {Algorithm.SECP256K1: _Curve(Bip32(engine), engine.public_key, engine.signer, 32)}
         self._accounts: dict[tuple[Algorithm, int], Node] = {}
         self.ready: dict[int, Key] = {}
 
@@ -60,7 +62,7 @@ class Keys:
             return None
         slot = state.slots[number - 1]
         with self._node(state.seed, slot.coin_type, number, slot.algorithm) as node:
-            curve = self._curves[slot.algorithm]
+            curve = self._curve(slot.algorithm)
             key = Key(slot.coin_type, curve.digest_length, curve.signer(node.secret))
         self.ready[number] = key
         return key
@@ -75,7 +77,7 @@ class Keys:
     def public_key(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> bytes:
         """Answer the public key a slot (1-127) has: 65 bytes, or 32 for Ed25519."""
         with self._node(seed, coin_type, number, algorithm) as node:
-            return self._curves[algorithm].public_key(node.secret)
+            return self._curve(algorithm).public_key(node.secret)
 
     def wipe(self) -> None:
         """Overwrite what lies in buffers of ours and forget the rest."""
@@ -90,9 +92,14 @@ class Keys:
         # A card that is dropped with its power on leaves no keys behind either.
         self.wipe()
 
+    def _curve(self, algorithm: Algorithm) -> _Curve:
+        if algorithm not in self._curves:
+            self._curves[algorithm] = _other_curve(algorithm)
+        return self._curves[algorithm]
+
     def _node(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> Node:
         """Derive a slot's node, for the caller to wipe; the account above it is kept for the coin's next slot."""
-        scheme = self._curves[algorithm].scheme
+        scheme = self._curve(algorithm).scheme
         *path, index = scheme.account_path(coin_type, number)
         account = self._accounts.get((algorithm, coin_type))
         if account is None:

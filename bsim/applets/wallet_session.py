@@ -1,9 +1,8 @@
 """The wallet applet on one card and on one channel: what its handlers work with."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
@@ -18,6 +17,9 @@ from bsim.applets.signing_state import SigningState
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
+
+if TYPE_CHECKING:
+    from bsim.applets.approval import Approval
 
 _KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _EVERY_ALGORITHM: Final = frozenset(Algorithm)

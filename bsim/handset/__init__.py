@@ -2,10 +2,9 @@
 
 from bsim.handset.phone import Handset, Reply, User
 from bsim.handset.script import ScriptedUser
-from bsim.handset.terminal import TerminalUser
 from bsim.ports import Card
 
-__all__ = ["Handset", "Reply", "ScriptedUser", "TerminalUser", "User", "in_handset"]
+__all__ = ["Handset", "Reply", "ScriptedUser", "User", "in_handset"]
 
 
 def in_handset(card: Card, handset: str | Handset, bpin: str = "123456", new_bpin: str | None = None) -> Card:
@@ -14,5 +13,8 @@ def in_handset(card: Card, handset: str | Handset, bpin: str = "123456", new_bpi
         return handset.insert(card)
     if handset == "none":
         return card
-    user: User = TerminalUser() if handset == "ask" else ScriptedUser(handset, bpin, new_bpin)
-    return Handset(user).insert(card)
+    if handset == "ask":
+        from bsim.handset.terminal import TerminalUser  # noqa: PLC0415 - for people at a terminal
+
+        return Handset(TerminalUser()).insert(card)
+    return Handset(ScriptedUser(handset, bpin, new_bpin)).insert(card)

@@ -21,9 +21,8 @@ from bsim.applets.menu import WalletMenu
 from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
 from bsim.applets.subscriber import Subscriber, swapped
-from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
-from bsim.applets.wallet_state import MAX_TRIES, WalletState
+from bsim.applets.wallet_state import MAX_TRIES, WalletState, with_seed
 from bsim.card.commands import (
     FILE_ROUTES,
     ISSUER_ROUTES,

@@ -11,7 +11,6 @@ from bsim.applets.file_tree import File, FilesState
 from bsim.applets.pins import ADM, PIN1, PIN2, Code, PinsState, padded
 from bsim.applets.proactive import encode_alpha
 from bsim.applets.subscriber import TEST_PLMN, SubscriberState, encode_contact
-from bsim.crypto.milenage import ALGORITHMS, opc_of
 from bsim.spec import file_system
 
 _KEY: Final = 16
@@ -79,6 +78,8 @@ def subscription(
     `ki`, `opc` and `op` are 32 hex digits; of the last two one will do. A `pin1` is asked for from then on.
     `network` and `networks` are MCC and MNC, as in 001-01; the first is home where there is no IMSI.
     """
+    from bsim.crypto.milenage import ALGORITHMS, opc_of  # noqa: PLC0415 - most cards are of the test network
+
     if imsi and not (imsi.isascii() and imsi.isdigit() and 6 <= len(imsi) <= 15):
         raise ValueError("an IMSI has 6 to 15 digits")
     if opc and op:
