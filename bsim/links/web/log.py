@@ -15,8 +15,7 @@ from bsim.handset.remote import Dialogue
 from bsim.links.web.message import encode
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
 from bsim.spec import spec
-from bsim.spec.decode import Decoder
-from bsim.spec.render import exchange_json
+from bsim.spec.decode import Decoder, exchange_json
 
 Tell = Callable[[str], None]
 """Is told of an event, in whatever thread it happens."""

@@ -8,7 +8,6 @@ from typing import Final
 
 from bsim.handset import ScriptedUser, User
 from bsim.lab.emulated import EmulatedCard
-from bsim.links.omapi import READERS
 from bsim.links.web.hosted import WELL_BEHAVED, Base, Hosted, Misbehaviour, Phone, Traits, Wiring
 from bsim.links.web.limits import Limits
 from bsim.links.web.line import Line
@@ -19,6 +18,8 @@ from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
 
 WEB: Final = "web"
+READERS: Final = ("SIM1", "SIM2")
+"""The phone's slots, as Android names them."""
 _LEAST_LINES: Final = 256
 
 Publish = Callable[[str, str], None]
