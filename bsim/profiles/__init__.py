@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from functools import cache, partial, reduce
 from operator import xor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.assets_state import AssetsState
@@ -37,11 +37,13 @@ from bsim.ports import Rng, Store
 from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
-from bsim.profiles.states import ReadyMade, ready_made
 from bsim.profiles.subscription import Subscription, new_files, subscription
 from bsim.spec import file_system, spec
 from bsim.spec.objects import swapped_digits
 from bsim.store import Cell, Memory, RamStore, StoreError
+
+if TYPE_CHECKING:
+    from bsim.profiles.states import ReadyMade
 
 __all__ = [
     "DEFAULT_BPIN",
@@ -109,7 +111,7 @@ class Personalisation:
     iccid: bytes
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
-    state: ReadyMade | None = None
+    state: "ReadyMade | None" = None
     subscription: Subscription = field(default_factory=Subscription)
 
 
@@ -132,7 +134,7 @@ def personalisation(
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
-    ready = ready_made(state) if state is not None else None
+    ready = _ready_made(state) if state is not None else None
     if ready is not None:
         if blank and not ready.blank:
             raise ValueError(f"a card in state {state} has a seed")
@@ -152,6 +154,12 @@ def personalisation(
         state=ready,
         subscription=sim or Subscription(),
     )
+
+
+def _ready_made(name: str) -> "ReadyMade":
+    from bsim.profiles.states import ready_made  # noqa: PLC0415 - most cards are not awkward
+
+    return ready_made(name)
 
 
 def personalise(store: Store, card: Personalisation) -> None:

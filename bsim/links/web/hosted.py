@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from threading import Condition, Event
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim.card import T0
 from bsim.handset import Handset, User
 from bsim.handset.remote import SILENCE, Dialogue, RemoteUser
 from bsim.lab.emulated import EmulatedCard
-from bsim.lab.fault_rules import Rule
 from bsim.lab.faults import Faults
 from bsim.links.web.line import Line, OnLine
 from bsim.links.web.log import CardLog, Tap
 from bsim.ports import Card, CardRemoved
 from bsim.spec import spec
 from bsim.store import StoreError
+
+if TYPE_CHECKING:
+    from bsim.lab.fault_rules import Rule
 
 # What takes a millisecond and more, by PBKDF2: never in the event loop.
 _SLOW: Final = frozenset(
@@ -54,7 +56,7 @@ class Traits:
 class Misbehaviour:
     """The faults a card begins with."""
 
-    rules: tuple[Rule | str, ...] = ()
+    rules: "tuple[Rule | str, ...]" = ()
     seed: int | None = None
 
 
