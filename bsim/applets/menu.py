@@ -8,6 +8,7 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from bsim import chains
 from bsim.applets import bpin
 from bsim.applets.confirm import page, paginate
 from bsim.applets.proactive import (
@@ -83,21 +84,17 @@ def _change_bpin(session: WalletSession) -> None:
 
 
 def _accounts(session: WalletSession) -> Iterator[Entry]:
-    from bsim import chains  # noqa: PLC0415 - few phones look at the menu, and all cards have one
-
     for number, slot in enumerate(session.state.slots, 1):
         yield f"{number} {chains.coin_name(slot.coin_type)}", partial(_account, number, slot)
 
 
 def _account(number: int, slot: Slot) -> str:
-    from bsim import chains  # noqa: PLC0415 - as above
-
     found = chains.address(slot.coin_type, slot.algorithm, slot.public_key)
     return page(f"{number} {chains.coin_name(slot.coin_type)}", [(_TEXT["address"], found or _TEXT["no_address"])])
 
 
 def _assets(session: WalletSession) -> Iterator[Entry]:
-    from bsim.chains import asset as assets  # noqa: PLC0415 - as above
+    from bsim.chains import asset as assets  # noqa: PLC0415 - few phones look at the menu, and all cards have one
 
     for block in session.registry.stream(None):
         for encoded in asset_stream.split(block).values():

@@ -3,9 +3,9 @@
 What opens card files (SQLite, sealing, keys) is imported when it is first named: most cards live in memory.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from bsim.late import late
 from bsim.store.errors import BusyError, DamagedError, LockedError, StoreError
 from bsim.store.memory import Cell, Layout, Memory
 from bsim.store.ram import RamStore
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from bsim.store.schema import FORMAT
     from bsim.store.seal import PLAIN, Header, Key, Wrapping
     from bsim.store.sqlite import SqliteStore
+else:
+    __getattr__ = late(
+        __name__,
+        {
+            "FORMAT": "bsim.store.schema",
+            "Given": "bsim.store.keyring",
+            "Header": "bsim.store.seal",
+            "Key": "bsim.store.seal",
+            "Keyring": "bsim.store.keyring",
+            "PLAIN": "bsim.store.seal",
+            "SqliteStore": "bsim.store.sqlite",
+            "Unlock": "bsim.store.keyring",
+            "Wrapping": "bsim.store.seal",
+        },
+    )
 
 __all__ = [
     "FORMAT",
@@ -39,22 +54,3 @@ __all__ = [
     "Unlock",
     "Wrapping",
 ]
-_HOMES: Final = {
-    "FORMAT": "schema",
-    "Given": "keyring",
-    "Header": "seal",
-    "Key": "seal",
-    "Keyring": "keyring",
-    "PLAIN": "seal",
-    "SqliteStore": "sqlite",
-    "Unlock": "keyring",
-    "Wrapping": "seal",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        found: object = getattr(import_module(f"bsim.store.{_HOMES[name]}"), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module 'bsim.store' has no attribute {name!r}")
