@@ -417,7 +417,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, name: str, handler: Callable[.
     command = COMMANDS[name]
     table = {**SOUND, name: (command, compile_route(command, handler, (), {"algorithm": Algorithm}))}
     monkeypatch.setattr(
-        "bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
+        "bsim.profiles.WALLET_ROUTES", WALLET_ROUTES._replace(in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
     )
 
 

@@ -10,8 +10,8 @@ from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 import bsim
 from bsim.lab.record import Recorder
 from bsim.lab.targets import open_target
-from bsim.links.web.operation import Part, Router
 from bsim.links.web.parts import PARTS
+from bsim.links.web.router import Part, Router
 from bsim.ports import Card
 
 pytest.importorskip("wsproto")

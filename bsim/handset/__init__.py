@@ -1,10 +1,18 @@
 """The phone's side of the SIM toolkit: whatever the card asks, somebody answers, now or later."""
 
+from typing import TYPE_CHECKING
+
 from bsim.handset.phone import Handset, Reply, User
-from bsim.handset.script import ScriptedUser
+from bsim.late import late
 from bsim.ports import Card
 
-__all__ = ["Handset", "Reply", "ScriptedUser", "User", "in_handset"]
+if TYPE_CHECKING:
+    from bsim.handset.script import ScriptedUser
+    from bsim.handset.terminal import TerminalUser
+else:
+    __getattr__ = late(__name__, {"ScriptedUser": "bsim.handset.script", "TerminalUser": "bsim.handset.terminal"})
+
+__all__ = ["Handset", "Reply", "ScriptedUser", "TerminalUser", "User", "in_handset"]
 
 
 def in_handset(card: Card, handset: str | Handset, bpin: str = "123456", new_bpin: str | None = None) -> Card:
@@ -17,4 +25,6 @@ def in_handset(card: Card, handset: str | Handset, bpin: str = "123456", new_bpi
         from bsim.handset.terminal import TerminalUser  # noqa: PLC0415 - for people at a terminal
 
         return Handset(TerminalUser()).insert(card)
+    from bsim.handset.script import ScriptedUser  # noqa: PLC0415 - for users that follow a script
+
     return Handset(ScriptedUser(handset, bpin, new_bpin)).insert(card)

@@ -6,7 +6,6 @@ for any others: what counts is what applet_spec/*.toml says.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
@@ -75,8 +74,6 @@ def _fingerprint(folder: Path) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
-    if is_dataclass(value):
-        return [_plain(getattr(value, one.name)) for one in fields(value)]
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

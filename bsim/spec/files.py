@@ -4,10 +4,9 @@ A file is found by its path: the file identifiers from the master file down to i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 MF: Final = b"\x3f\x00"
 
@@ -22,8 +21,7 @@ class Structure(IntEnum):
     BER_TLV = 0x79
 
 
-@dataclass(frozen=True, slots=True)
-class FileSpec:
+class FileSpec(NamedTuple):
     """One file. `size` counts all its bytes, `record` those of a record; `personal` names content of one card only."""
 
     path: bytes
@@ -42,8 +40,7 @@ class FileSpec:
     aid: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystemSpec:
+class FileSystemSpec(NamedTuple):
     """All files by path; `children` of each directory, in the order of the declaration."""
 
     files: Mapping[bytes, FileSpec]

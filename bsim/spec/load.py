@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -142,7 +141,7 @@ def _extended(head: _Entry, top: _Entry, applets: Mapping[str, Applet]) -> Apple
         rights=frozenset(top.names("rights")),
     )
     extensions = MappingProxyType({**base.extensions, extension.name: extension})
-    return _filled(replace(base, extensions=extensions), top, extension.name)
+    return _filled(base._replace(extensions=extensions), top, extension.name)
 
 
 def _filled(applet: Applet, top: _Entry, extension: str = "") -> Applet:
@@ -153,8 +152,7 @@ def _filled(applet: Applet, top: _Entry, extension: str = "") -> Applet:
     for entry in top.entries("command"):
         command = _command(applet.name, extension, entry, conditions, rights)
         commands = {**_joined(commands, {command.name: command}, entry.where)}
-    return replace(
-        applet,
+    return applet._replace(
         commands=MappingProxyType(commands),
         conditions=conditions,
         rights=rights,

@@ -1,7 +1,6 @@
 """Data objects inside responses, named for people. Pure; what is no data object is left as bytes."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim import tlv
 
@@ -61,14 +60,13 @@ _PROACTIVE: Final = {0x21: "DISPLAY TEXT", 0x22: "GET INKEY", 0x23: "GET INPUT"}
 _ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519", 3: "SM2", 4: "P-256"}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A named piece of a command or response: its bytes as hex, what they mean, and what they are made of."""
 
     name: str
     hex: str
     meaning: str = ""
-    parts: tuple["Part", ...] = field(default=())
+    parts: tuple["Part", ...] = ()
 
 
 def objects(data: bytes) -> tuple[Part, ...]:

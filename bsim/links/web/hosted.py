@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from threading import Condition, Event
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.card import T0
 from bsim.handset import Handset, User
@@ -40,8 +40,7 @@ class Power(StrEnum):
     REMOVED = "removed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class Traits(NamedTuple):
     """What is told of a card and never changes; `quick`: no command takes longer than others may be kept waiting."""
 
     name: str
@@ -52,8 +51,7 @@ class Traits:
     quick: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misbehaviour:
+class Misbehaviour(NamedTuple):
     """The faults a card begins with."""
 
     rules: "tuple[Rule | str, ...]" = ()

@@ -3,67 +3,72 @@
 # ruff: noqa: PLC0415 - late imports are what this file is for
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bsim.links.web.operation import Call, Operation, Part
+from bsim.links.web.router import Part
+
+if TYPE_CHECKING:
+    from bsim.links.web.operation import Call, Operation
 
 
-def _cards() -> Sequence[Operation]:
+def _cards() -> "Sequence[Operation]":
     from bsim.links.web.cards import OPERATIONS
 
     return OPERATIONS
 
 
-def _state() -> Sequence[Operation]:
+def _state() -> "Sequence[Operation]":
     from bsim.links.web.state import OPERATIONS
 
     return OPERATIONS
 
 
-def _apdu() -> Sequence[Operation]:
+def _apdu() -> "Sequence[Operation]":
     from bsim.links.web.talk import OPERATIONS
 
     return OPERATIONS
 
 
-def _sessions() -> Sequence[Operation]:
+def _sessions() -> "Sequence[Operation]":
     from bsim.links.web.sessions import OPERATIONS
 
     return OPERATIONS
 
 
-def _phone() -> Sequence[Operation]:
+def _phone() -> "Sequence[Operation]":
     from bsim.links.web.phone import OPERATIONS
 
     return OPERATIONS
 
 
-def _lab() -> Sequence[Operation]:
+def _lab() -> "Sequence[Operation]":
     from bsim.links.web.lab_ops import OPERATIONS
 
     return OPERATIONS
 
 
-def _assets() -> Sequence[Operation]:
+def _assets() -> "Sequence[Operation]":
     from bsim.links.web.assets import OPERATIONS
 
     return OPERATIONS
 
 
-def _rpc() -> Sequence[Operation]:
+def _rpc() -> "Sequence[Operation]":
     from bsim.links.web.rpc import OPERATIONS
 
     return OPERATIONS
 
 
-def _document(call: Call) -> object:
+def _document(call: "Call") -> object:
     from bsim import __version__
     from bsim.links.web import openapi
 
     return openapi.document(call.site.router.operations, __version__, token=call.site.guarded)
 
 
-def _openapi() -> Sequence[Operation]:
+def _openapi() -> "Sequence[Operation]":
+    from bsim.links.web.operation import Operation
+
     path, answer = "/v1/openapi.json", {"type": "object"}
     return (Operation("GET", path, "openapi", "This document", _document, answer, public=True),)
 

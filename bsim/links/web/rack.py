@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Final
 
-from bsim.handset import ScriptedUser, User
+from bsim.handset import User
 from bsim.lab.emulated import EmulatedCard
 from bsim.links.web.hosted import WELL_BEHAVED, Base, Hosted, Misbehaviour, Phone, Traits, Wiring
 from bsim.links.web.limits import Limits
@@ -176,4 +176,8 @@ def _shown(handset: str) -> str:
 
 def scripted(handset: str, bpin: str = "123456", new_bpin: str | None = None) -> User | None:
     """The user a handset's name stands for: a script, or None for `web` and `none`; ValueError for what is neither."""
-    return None if handset in {WEB, "none"} else ScriptedUser(handset, bpin, new_bpin)
+    if handset in {WEB, "none"}:
+        return None
+    from bsim.handset.script import ScriptedUser  # noqa: PLC0415 - for users that follow a script
+
+    return ScriptedUser(handset, bpin, new_bpin)

@@ -13,10 +13,10 @@ from bsim.links.web.guard import TOKEN_PROTOCOL, Guard
 from bsim.links.web.hosted import Hosted
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.message import Refusal, Request, Response, as_json
-from bsim.links.web.operation import Router
 from bsim.links.web.page import pages
 from bsim.links.web.parts import PARTS
 from bsim.links.web.rack import Rack
+from bsim.links.web.router import Router
 from bsim.ports import CardLost
 from bsim.store import StoreError
 
