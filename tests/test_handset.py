@@ -19,10 +19,9 @@ from helpers import (
 )
 
 from bsim.applets.proactive import CommandType, ProactiveCommand, Result, TerminalResponse
-from bsim.handset import Handset, Reply, ScriptedUser, in_handset
+from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, in_handset
 from bsim.handset.phone import CardInHandset, Respond
 from bsim.handset.script import Step, parse_script
-from bsim.handset.terminal import TerminalUser
 
 
 class FakeClock:
