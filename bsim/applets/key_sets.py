@@ -1,8 +1,7 @@
 """The key sets of a security domain: which a new card has, and how others are written down."""
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim.crypto.scp import S8, S16, Keys
 
@@ -17,8 +16,7 @@ class KeyType(IntEnum):
     AES = 0x88
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(NamedTuple):
     """Three keys under one version (01-7F)."""
 
     version: int

@@ -1,13 +1,15 @@
 """The keys of used slots, derived once while the card is powered and wiped when power goes."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
 from bsim.crypto.ecdsa import Engine, Signer
 from bsim.crypto.memory import Secret
+
+if TYPE_CHECKING:
+    from bsim.crypto.derive import Node, Scheme
 
 
 class Key:
@@ -25,14 +27,18 @@ class Key:
 class _Curve(NamedTuple):
     """What an algorithm does with a slot: how its keys are derived, named and made ready, and what they sign."""
 
-    scheme: Scheme
+    scheme: "Scheme"
     public_key: Callable[[Secret], bytes]
     signer: Callable[[Secret], Signer]
     digest_length: int | None
 
 
-def _other_curve(algorithm: Algorithm) -> _Curve:
-    """Any but the engine's, imported by cards that have a key of one."""
+def _curve(algorithm: Algorithm, engine: Engine) -> _Curve:
+    """What cards that derive a key import, and those with keys of other curves than the engine's import more."""
+    from bsim.crypto.derive import Bip32, Slip10Ed25519  # noqa: PLC0415
+
+    if algorithm is Algorithm.SECP256K1:
+        return _Curve(Bip32(engine), engine.public_key, engine.signer, 32)
     from bsim.crypto import ed25519, p256, sm2  # noqa: PLC0415
     from bsim.crypto.slip10 import Slip10P256, Slip10Sm2  # noqa: PLC0415
 
@@ -49,10 +55,11 @@ class Keys:
     All of it lies in buffers that `wipe` overwrites; nothing derived is ever written down. docs/security.md.
     """
 
-    __slots__ = ("_accounts", "_curves", "ready")
+    __slots__ = ("_accounts", "_curves", "_engine", "ready")
 
     def __init__(self, engine: Engine) -> None:
-        self._curves: Final = {Algorithm.SECP256K1: _Curve(Bip32(engine), engine.public_key, engine.signer, 32)}
+        self._engine: Final = engine
+        self._curves: Final[dict[Algorithm, _Curve]] = {}
         self._accounts: dict[tuple[Algorithm, int], Node] = {}
         self.ready: dict[int, Key] = {}
 
@@ -94,10 +101,10 @@ class Keys:
 
     def _curve(self, algorithm: Algorithm) -> _Curve:
         if algorithm not in self._curves:
-            self._curves[algorithm] = _other_curve(algorithm)
+            self._curves[algorithm] = _curve(algorithm, self._engine)
         return self._curves[algorithm]
 
-    def _node(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> Node:
+    def _node(self, seed: bytes, coin_type: int, number: int, algorithm: Algorithm) -> "Node":
         """Derive a slot's node, for the caller to wipe; the account above it is kept for the coin's next slot."""
         scheme = self._curve(algorithm).scheme
         *path, index = scheme.account_path(coin_type, number)

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import issuer, templates
+from bsim.applets import issuer
 from bsim.applets.base import Binding
 from bsim.applets.file_session import FileSession, Method
 from bsim.applets.proactive import chosen_item
@@ -146,6 +146,8 @@ def fci(session: Session) -> bytes:
 def fcp(session: Session, *, directory: bool = False) -> bytes:
     """File control parameters of what is selected, or of its directory. ETSI TS 102 221 11.1.1.3.1."""
     if isinstance(session, FileSession):
+        from bsim.applets import templates  # noqa: PLC0415 - when somebody looks at a file
+
         path = session.directory if directory else session.current
         return tlv.encode(_FCP, templates.parameters(session, path))
     return tlv.encode(_FCP, session.parameters())

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from functools import cache, partial, reduce
 from operator import xor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.assets_state import AssetsState
@@ -39,7 +39,7 @@ from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
 from bsim.profiles.subscription import Subscription, new_files, subscription
 from bsim.spec import file_system, spec
-from bsim.spec.objects import swapped_digits
+from bsim.spec.digits import swapped_digits
 from bsim.store import Cell, Memory, RamStore, StoreError
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ _PROFILE_RECORD: Final = "card.profile"
 _WALLET_LOAD_FILE: Final = bytes.fromhex("A000000533C000FF8600000000")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """One kind of card."""
 
     name: str
@@ -78,7 +77,7 @@ class Profile:
     version: bytes = b"\x00\x51"
     channels: int = 20
     historical: bytes = b"BSIM"
-    rules: WalletRules = field(default_factory=WalletRules)
+    rules: WalletRules = WalletRules()
 
     @property
     def atr(self) -> bytes:

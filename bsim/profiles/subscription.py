@@ -1,10 +1,10 @@
 """What makes a card one subscriber's: checked as people type it, and turned into records. No secret is repeated."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim.applets import file_tree, pins, subscriber
 from bsim.applets.file_tree import File, FilesState
@@ -18,8 +18,7 @@ _MOST_NETWORKS: Final = 8
 _PHONEBOOK: Final = "MF/DF.TELECOM/EF.ADN"
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """A subscriber, the PINs, and contacts (name and number) for the phonebook."""
 
     who: SubscriberState = subscriber.DEFAULT

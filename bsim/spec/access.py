@@ -4,10 +4,9 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from bsim import tlv
 
@@ -42,8 +41,7 @@ class Mode(Enum):
     CREATE_DIRECTORY = (0x04, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """What must hold: always (`every` of nothing), never, a key reference, or some or all of other conditions."""
 
     key: int | None = None

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from bsim import tlv
+from bsim.spec.digits import swapped_digits
 
 _CONSTRUCTED: Final = 0x20
 _TEXT_STRING: Final = 0x0D
@@ -151,8 +152,3 @@ def _toolkit_object(one: tlv.Tlv) -> Part:
         meaning = repr(one.value[1:].decode("latin-1"))
     name = f"{tag} {_TOOLKIT_NAMES[one.tag]}" if one.tag in _TOOLKIT_NAMES else tag
     return Part(name, one.value.hex().upper(), meaning)
-
-
-def swapped_digits(value: bytes) -> str:
-    """Read BCD with its nibbles swapped, F at the end. ETSI TS 102 221 13.2."""
-    return "".join(f"{byte & 15:X}{byte >> 4:X}" for byte in value).rstrip("F")
