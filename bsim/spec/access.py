@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from bsim import tlv
 
@@ -41,7 +42,8 @@ class Mode(Enum):
     CREATE_DIRECTORY = (0x04, 1)
 
 
-class Condition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Condition:
     """What must hold: always (`every` of nothing), never, a key reference, or some or all of other conditions."""
 
     key: int | None = None
