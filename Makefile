@@ -34,6 +34,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt tools/setup-system tools/build_na
 	tools/setup-system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,web,ble]"
+	$(BIN)/python -m compileall -q bsim # pip compiles wheels and no checkouts: without this a start takes twice as long where PYTHONDONTWRITEBYTECODE is set
 	if tools/setup-system --has pcsc; then \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[pcsc]"; fi
 	touch $@

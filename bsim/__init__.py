@@ -7,27 +7,32 @@ wallet.verify_bpin()
 signature = wallet.sign(60, 1, digest)
 """
 
-from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from bsim.late import late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bsim.apdu import CommandApdu, ResponseApdu
     from bsim.client import Wallet
     from bsim.handset import Handset
     from bsim.lab.emulated import EmulatedCard
     from bsim.ports import Card
+else:  # `import bsim` costs next to nothing, and every pytest run does it
+    __getattr__ = late(
+        __name__,
+        {
+            "Card": "bsim.ports",
+            "CommandApdu": "bsim.apdu",
+            "ResponseApdu": "bsim.apdu",
+            "Wallet": "bsim.client",
+        },
+    )
 
 __all__ = ["Card", "CommandApdu", "ResponseApdu", "Wallet", "new_card", "open_card"]
 __version__ = "0.1.0"
-# Imported by those who use them: `import bsim` costs next to nothing, and every pytest run does it.
-_HOMES: Final = {
-    "Card": "bsim.ports",
-    "CommandApdu": "bsim.apdu",
-    "ResponseApdu": "bsim.apdu",
-    "Wallet": "bsim.client",
-}
 
 
 def new_card(
@@ -81,11 +86,3 @@ def _phone(handset: "str | Handset", bpin: str) -> "Callable[[Card], Card]":
     from bsim.handset import in_handset
 
     return partial(in_handset, handset=handset, bpin=bpin)
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        found: object = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = found
-        return found
-    raise AttributeError(f"module 'bsim' has no attribute {name!r}")

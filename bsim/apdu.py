@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from bsim.sw import SW, SwError
 
@@ -19,8 +19,7 @@ class SecureMessaging(IntEnum):
     HEADER_AUTHENTICATED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Cla:
+class Cla(NamedTuple):
     """A decoded class byte; `base` is the same class without its channel and chaining bits."""
 
     value: int

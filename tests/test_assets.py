@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from bsim.applets import assets_state
 from bsim.card import T0
-from bsim.chains import asset, asset_stream
+from bsim.chains import asset
+from bsim.chains.asset_layout import MAX_NEW
 from bsim.client import Wallet
 from bsim.client.assets import Wanted
 from bsim.fleet import Fleet
@@ -72,7 +73,7 @@ def test_list_of(size: int) -> None:
     assert all(len(segment) == 256 for segment in found[:-1])
     assert len(found[-1]) <= 256
     assert count(card) == size
-    assert asset_stream.parse_all(b"".join(found)) == [asset.parse(tokens[n].listed(n)) for n in sorted(tokens)]
+    assert asset.parse_all(b"".join(found)) == [asset.parse(tokens[n].listed(n)) for n in sorted(tokens)]
 
 
 @pytest.mark.parametrize("length", [0x7F, 0x80, 0xFF, 0x100])
@@ -237,7 +238,7 @@ def test_get(size: int) -> None:
 
 def test_the_longest_asset_there_is() -> None:
     token = longest((1 << 256) - 1)
-    assert len(token.new()) == asset.MAX_NEW
+    assert len(token.new()) == MAX_NEW
     card = verified_card()
     assert add(card, token) == 1
     assert stream(card) == token.listed(1)

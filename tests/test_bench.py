@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from helpers import MNEMONIC, secp256k1_secret
 
-from bsim.bench import assets, cards, derive, dispatch, fleet, keccak, peers, personalise, plot, report, sign
+from bsim.bench import assets, cards, derive, dispatch, fleet, keccak, peers, personalise, plot, report, sign, start
 from bsim.bench.runner import BenchError, Fresh, Home, Loop, Plan, Ratio, Result, Row, interleave, one_core, ratio
 from bsim.cli import main
 from bsim.crypto import verify
@@ -202,8 +202,9 @@ def test_the_whole_stream_is_exported():
             lambda plan: fleet.bench(plan, sizes=(1, 3), jobs=12),
             {"memory a card, fleet of 3", "sign, 1 process", "sign, 2 processes"},
         ),
+        (start.bench, {start.FLOOR, start.READY}),
     ],
-    ids=["sign", "dispatch", "derive", "keccak", "personalise", "assets", "fleet"],
+    ids=["sign", "dispatch", "derive", "keccak", "personalise", "assets", "fleet", "start"],
 )
 def test_each_bench_runs(bench: Callable[[Plan], Result], rows: set[str]):
     result = bench(TINY)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from vectors import load
 
 from bsim.crypto import p256, sm2, sm2_curve, sm3
-from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
+from bsim.crypto.derive import Scheme
+from bsim.crypto.slip10 import Slip10P256, Slip10Sm2
 from bsim.crypto.verify import encode_der, parse_der
 
 GMT, RFC6979 = load("sm2_sm3"), load("rfc6979_p256")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 import bsim
 from bsim.spec import encode
 from bsim.spec.decode import Decoder
-from bsim.spec.objects import objects, swapped_digits, whole_objects
+from bsim.spec.digits import swapped_digits
+from bsim.spec.objects import objects, whole_objects
 from bsim.spec.render import as_json, find, index, markdown, reference
 
 EVERY = [command for applet in SPEC.applets.values() for command in applet.commands.values()]

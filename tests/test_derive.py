@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from vectors import load
 
 from bsim.crypto import ecdsa, ed25519, p256
-from bsim.crypto.derive import HARDENED, Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2, parse_path
+from bsim.crypto.derive import HARDENED, Bip32, Node, Scheme, Slip10Ed25519, parse_path
+from bsim.crypto.slip10 import Slip10P256, Slip10Sm2
 
 BIP32, SLIP10 = load("bip32"), load("slip10")
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -11,9 +11,9 @@ from bsim import tlv
 from bsim.applets.file_tree import LAYOUT, MOST_CHANGED, decode, encode
 from bsim.applets.subscriber import encode_contact, encode_imsi, encode_plmn
 from bsim.profiles import check_iccid, personalisation, ram_card, subscription
-from bsim.spec import access, contents
+from bsim.spec import access, contents, file_system
 from bsim.spec.access import Condition, Mode
-from bsim.spec.files import MF, FileSpec, Structure, file_system
+from bsim.spec.files import MF, FileSpec, Structure
 from bsim.store import RamStore
 
 FILES = file_system().files

@@ -24,8 +24,9 @@ from bsim.applets.keys import Keys
 from bsim.applets.wallet_state import LAYOUT, Slot
 from bsim.crypto import ecdsa, mnemonic
 from bsim.crypto.algorithm import Algorithm
-from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519, Slip10P256, Slip10Sm2
+from bsim.crypto.derive import Bip32, Node, Scheme, Slip10Ed25519
 from bsim.crypto.memory import wipe, wipe_unshared
+from bsim.crypto.slip10 import Slip10P256, Slip10Sm2
 from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
 

@@ -11,7 +11,8 @@ import pytest
 from helpers import SPEC, Judge, bare_card, exchange, expect, select
 from vectors import load
 
-from bsim.crypto.milenage import SLOTS, Milenage, Xor, fresh, highest, kc, opc_of, sres
+from bsim.crypto.milenage import Milenage, Xor, kc, opc_of, sres
+from bsim.crypto.sequence import SLOTS, fresh, highest
 from bsim.profiles import personalisation, ram_card, subscription
 
 SETS = load("milenage")["vectors"]

@@ -417,7 +417,7 @@ def with_handler(monkeypatch: pytest.MonkeyPatch, name: str, handler: Callable[.
     command = COMMANDS[name]
     table = {**SOUND, name: (command, compile_route(command, handler, (), {"algorithm": Algorithm}))}
     monkeypatch.setattr(
-        "bsim.profiles.WALLET_ROUTES", replace(WALLET_ROUTES, in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
+        "bsim.profiles.WALLET_ROUTES", WALLET_ROUTES._replace(in_use=Routes(UICC_COMMANDS, table, ASSETS, SIGNING))
     )
 
 
@@ -431,7 +431,7 @@ def derive_early(ctx: WalletSession, coin_type: int, kind: Algorithm) -> bytes:
 
 
 def restore_early(ctx: WalletSession, key2: bytes, ciphertext: bytes) -> bytes:
-    from bsim.applets.wallet import with_seed
+    from bsim.applets.wallet_state import with_seed
     from bsim.crypto.envelope import unseal
 
     ctx.cell.put(replace(ctx.state, slots=()))

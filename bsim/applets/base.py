@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
+from functools import cache
 from typing import Final, Generic, TypeVar
 
 from bsim.applets.routes import Guard, Handler, Route, compile_route, refuse
@@ -102,6 +103,7 @@ class Binding(Generic[S]):
             raise BindingError(f"{self.spec.name}: {what} without its counterpart: {', '.join(sorted(odd))}")
 
 
+@cache  # asked for when a handler is bound, and again for every table of routes it is in
 def _types(handler: Handler) -> dict[str, type]:
     """The parameters of a handler after its session, and their annotations."""
     parameters = list(inspect.signature(handler, eval_str=True).parameters.values())[1:]

@@ -15,6 +15,7 @@ from bsim.applets.wallet import Part, seeded, wallet
 from bsim.applets.wallet_session import WalletSession
 from bsim.chains import asset as assets
 from bsim.chains import asset_stream
+from bsim.chains.asset_layout import MAX_CHAIN_ID, MAX_CONTRACT
 from bsim.chains.asset_transfer import Purpose
 from bsim.sw import SW, SwError
 
@@ -38,8 +39,8 @@ class Action(IntEnum):
 
 # The tag of the field that is meant, how what is wanted is held against an identity, and how long it is.
 _FILTERS: Final[dict[Filter, tuple[int, Callable[[bytes, bytes], bool], range]]] = {
-    Filter.CHAIN: (0x82, asset_stream.of_chain, range(2, 2 + assets.MAX_CHAIN_ID)),
-    Filter.CONTRACT: (0x83, asset_stream.of_contract, range(1, 1 + assets.MAX_CONTRACT)),
+    Filter.CHAIN: (0x82, asset_stream.of_chain, range(2, 2 + MAX_CHAIN_ID)),
+    Filter.CONTRACT: (0x83, asset_stream.of_contract, range(1, 1 + MAX_CONTRACT)),
     Filter.SLOT: (0x81, asset_stream.of_slot, range(1, 2)),
 }
 

@@ -5,14 +5,16 @@ A name stands before an address in what the user decides by: it must not pass fo
 
 import re
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from unicodedata import normalize
 
 from bsim.applets.assets_state import MAX_CONTACTS, AssetsState
 from bsim.applets.confirm import visible
-from bsim.chains import addresses
 from bsim.store import Cell
 from bsim.sw import SW, SwError
+
+if TYPE_CHECKING:
+    from bsim.chains.addresses import Account
 
 MAX_NAME: Final = 48
 MAX_ADDRESS: Final = 96
@@ -63,7 +65,7 @@ class Contacts:
     def name_of(self, address: str) -> str | None:
         """Answer the name of an address, however its chain lets it be written; None for a stranger's."""
         try:
-            account = addresses.parse(address)
+            account = _parsed(address)
         except ValueError:
             return None
         return next((name for name, where in self.all if _account(where) == account), None)
@@ -83,10 +85,16 @@ def _folded(name: str) -> str:
     return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
-def _account(address: str) -> addresses.Account:
+def _parsed(address: str) -> "Account":
+    from bsim.chains import addresses  # noqa: PLC0415 - for cards that have contacts
+
+    return addresses.parse(address)
+
+
+def _account(address: str) -> "Account":
     if not address.isascii() or len(address) > MAX_ADDRESS:
         raise SwError(SW.WRONG_DATA, "no address")
     try:
-        return addresses.parse(address)
+        return _parsed(address)
     except ValueError as fault:
         raise SwError(SW.WRONG_DATA, "no address") from fault

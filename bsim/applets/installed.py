@@ -1,9 +1,8 @@
 """The GlobalPlatform registry: what is installed on a card, in which state of its life, and what follows from it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class CardState(IntEnum):
@@ -36,8 +35,7 @@ STEPS: Final[Mapping[int, frozenset[int]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """An application the domain manages: its AID, which is its module's as well, its load file, its privileges.
 
     `erase` makes it as new: deleting an application takes all it holds with it.

@@ -1,12 +1,12 @@
 """The key sets of a security domain: which a new card has, and how others are written down."""
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from bsim.crypto.scp import Keys, scp02, scp03
+from bsim.crypto.scp import S8, S16, Keys
 
 SECRET_PARTS: Final = 3
+_OPTIONS: Final = {S8: 0x70, S16: 0x71}  # the parameter i of SCP03. Amendment D table 5-1
 
 
 class KeyType(IntEnum):
@@ -16,8 +16,7 @@ class KeyType(IntEnum):
     AES = 0x88
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(NamedTuple):
     """Three keys under one version (01-7F)."""
 
     version: int
@@ -31,12 +30,12 @@ class KeySet:
     @property
     def protocol(self) -> bytes:
         """The number of the secure channel protocol and, as INITIALIZE UPDATE tells them for SCP03, its options."""
-        return b"\x02" if self.type is KeyType.DES else bytes((0x03, scp03.options(self.challenge)))
+        return b"\x02" if self.type is KeyType.DES else bytes((0x03, _OPTIONS[self.challenge]))
 
     @property
     def challenge(self) -> int:
         """How many bytes challenges have: 16 in versions 38-3F, which use S16 mode, 8 in all others."""
-        return scp03.S16 if 0x38 <= self.version <= 0x3F else scp03.S8
+        return S16 if 0x38 <= self.version <= 0x3F else S8
 
     @property
     def counter_length(self) -> int:
@@ -46,6 +45,8 @@ class KeySet:
     @property
     def check_values(self) -> bytes:
         """The key check values of the three keys, 3 bytes each."""
+        from bsim.crypto.scp import scp02, scp03  # noqa: PLC0415 - for those who ask
+
         check = scp03.key_check_value if self.type is KeyType.AES else scp02.key_check_value
         return b"".join(check(key) for key in (self.keys.enc, self.keys.mac, self.keys.dek))
 

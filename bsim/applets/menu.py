@@ -6,7 +6,7 @@ What it shows, EXPORT PUBKEYS and LIST ASSETS answer without a BPIN as well.
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim import chains
 from bsim.applets import bpin
@@ -23,10 +23,12 @@ from bsim.applets.proactive import (
 from bsim.applets.session import Platform
 from bsim.applets.wallet_session import WalletApplet, WalletSession
 from bsim.applets.wallet_state import Slot
-from bsim.chains import asset as assets
 from bsim.chains import asset_stream
 from bsim.spec import spec
 from bsim.sw import SW, SwError
+
+if TYPE_CHECKING:
+    from bsim.chains.asset import Asset
 
 _TEXT: Final = spec().applets["wallet"].dialogue
 _MOST: Final = 200  # bytes of a page's items: with the title it fits a proactive command. ETSI TS 102 223 6.6.8
@@ -92,13 +94,15 @@ def _account(number: int, slot: Slot) -> str:
 
 
 def _assets(session: WalletSession) -> Iterator[Entry]:
+    from bsim.chains import asset as assets  # noqa: PLC0415 - few phones look at the menu, and all cards have one
+
     for block in session.registry.stream(None):
         for encoded in asset_stream.split(block).values():
             asset = assets.parse(encoded)
             yield asset.name or f"#{asset.number}", partial(_asset, asset)
 
 
-def _asset(asset: assets.Asset) -> str:
+def _asset(asset: "Asset") -> str:
     lines = [(_TEXT["asset_slot"], str(asset.slot)), (_TEXT["asset_token"], f"{int.from_bytes(asset.token_id, 'big')}")]
     lines += [(_TEXT["asset_issuer"], asset.issuer)] if asset.issuer else []
     return page(asset.name or f"#{asset.number}", [*lines, (_TEXT["asset_amount"], str(asset.amount))])

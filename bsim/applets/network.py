@@ -7,7 +7,7 @@ from typing import Final
 
 from bsim.applets.file_session import FileSession
 from bsim.applets.usim import ADF_USIM, usim
-from bsim.crypto import milenage
+from bsim.crypto import milenage, sequence
 from bsim.crypto.milenage import Authentication, Vector
 from bsim.sw import SW, SwError
 
@@ -52,7 +52,7 @@ def _authenticate(ctx: FileSession, rand: bytes, autn: bytes) -> bytes:
     sqn = milenage.xor(autn[:_SQN], vector.ak)
     if not compare_digest(algorithm.mac(rand, sqn, autn[_SQN:8]), autn[8:]):
         raise SwError(SW.MAC_FAILURE, "the network does not know the key")
-    known = milenage.fresh(int.from_bytes(sqn, "big"), cell.value.sequences)
+    known = sequence.fresh(int.from_bytes(sqn, "big"), cell.value.sequences)
     if known is None:
         return _resynchronisation(algorithm, vector, rand, cell.value.sequences)
     cell.put(replace(cell.value, sequences=known))
@@ -63,7 +63,7 @@ def _authenticate(ctx: FileSession, rand: bytes, autn: bytes) -> bytes:
 
 def _resynchronisation(algorithm: Authentication, vector: Vector, rand: bytes, known: tuple[int, ...]) -> bytes:
     """AUTS tells the network the highest number the card has taken. 3GPP TS 33.102 6.3.3."""
-    sqn = milenage.highest(known).to_bytes(_SQN, "big")
+    sqn = sequence.highest(known).to_bytes(_SQN, "big")
     auts = milenage.xor(sqn, vector.ak_resync) + algorithm.mac_resync(rand, sqn, _NO_AMF)
     return bytes((_SYNCHRONISATION_FAILURE,)) + _with_lengths(auts)
 

@@ -1,13 +1,15 @@
 """The assets of one card: what is there, by number, by what it is, and as one stream that is read piece by piece."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.applets.assets_state import AssetsState
 from bsim.chains import asset_stream
-from bsim.chains.asset import Asset
 from bsim.store import Cell, Shelf, StoreError
 from bsim.sw import SW, SwError
+
+if TYPE_CHECKING:
+    from bsim.chains.asset import Asset
 
 MAX_ASSETS: Final = 16384
 
@@ -33,7 +35,7 @@ class Registry:
     def __len__(self) -> int:
         return len(self._identities())
 
-    def add(self, asset: Asset) -> int:
+    def add(self, asset: "Asset") -> int:
         """Take in an asset; answers its number. SwError 6985 if it is there already, 6A84 if there is no room."""
         known = self._identities()
         identity = asset.identity
@@ -60,11 +62,11 @@ class Registry:
             raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "no such asset")
         return found
 
-    def has(self, asset: Asset) -> bool:
+    def has(self, asset: "Asset") -> bool:
         """Whether this asset is there, under its number."""
         return self._identities().get(asset.identity) == asset.number
 
-    def replace(self, asset: Asset) -> None:
+    def replace(self, asset: "Asset") -> None:
         """Write down what changed of an asset that is there: nothing that its identity is made of."""
         self._identities()
         self._put(asset.number, asset.encode())

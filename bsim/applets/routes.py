@@ -21,6 +21,9 @@ Route = Callable[[Any, bytes], bytes]
 Guard = Callable[[Any], SW | None]
 """A condition or right: None, or the status word that refuses the command."""
 
+Table = Mapping[str, tuple[Command, Route]]
+"""Commands by name, each with its route."""
+
 Handler = Callable[..., bytes | Response]
 """A handler's parameters are its entry's fields, which the binding checks at import."""
 Split = Callable[[bytes, int, int], tuple[Any, ...] | None]
@@ -46,15 +49,26 @@ _NO_SECURE_MESSAGING: Final = refuse(SW.SECURE_MESSAGING_NOT_SUPPORTED)
 _WRONG_P1_P2: Final = refuse(SW.WRONG_P1_P2)
 
 
+class LateTable:
+    """Commands whose handlers are imported when the first of them comes; a header they refuse imports nothing."""
+
+    __slots__ = ("commands", "load")
+
+    def __init__(self, declared: Mapping[str, Command], load: Callable[[], Table]) -> None:
+        """`load` answers the table of all that is declared, and the same each time."""
+        self.commands: Final = tuple(declared.values())
+        self.load: Final = load
+
+
 class Routes(dict[bytes, Route]):
     """All headers of the commands that one selected applet answers; legal ones are kept once they were used."""
 
-    def __init__(self, *tables: Mapping[str, tuple[Command, Route]]) -> None:
+    def __init__(self, *tables: Table | LateTable) -> None:
         super().__init__()
-        self._instructions: dict[tuple[int, int], list[tuple[Command, Route]]] = {}
-        for command, route in (pair for table in tables for pair in table.values()):
+        self._instructions: dict[tuple[int, int], list[tuple[Command, Callable[[], Table]]]] = {}
+        for command, load in ((command, table.load) for table in map(_late, tables) for command in table.commands):
             for cla in command.cla:
-                self._instructions.setdefault((cla, command.ins), []).append((command, route))
+                self._instructions.setdefault((cla, command.ins), []).append((command, load))
         self._classes = {cla for cla, _ in self._instructions}
 
     def __missing__(self, header: bytes) -> Route:
@@ -65,11 +79,12 @@ class Routes(dict[bytes, Route]):
         sharing = self._instructions.get((cla.base, header[1]))
         if sharing is None:
             return _NO_INSTRUCTION
-        command, route = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
+        command, load = next((pair for pair in sharing if pair[0].takes(header)), sharing[-1])
         if cla.chaining and not command.chaining:
             return _NO_CHAINING
         if not command.takes(header):
             return _WRONG_P1_P2
+        _, route = load()[command.name]
         if cla.chaining:
             return _Chain(self, header, route).append
         if len(command.p1.legal) * len(command.p2.legal) <= _MOST_KEPT:
@@ -90,6 +105,12 @@ class Routes(dict[bytes, Route]):
         if cla.valid and cla.secure_messaging != SecureMessaging.NONE and cla.base & 0x80 in self._classes:
             return _NO_SECURE_MESSAGING
         return _NO_CLASS
+
+
+def _late(table: Table | LateTable) -> LateTable:
+    if isinstance(table, LateTable):
+        return table
+    return LateTable({name: command for name, (command, _) in table.items()}, lambda: table)
 
 
 class _Chain(dict[bytes, Route]):

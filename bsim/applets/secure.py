@@ -5,8 +5,7 @@ from typing import Final
 from bsim.apdu import CLAS, SecureMessaging
 from bsim.applets.routes import Route, Routes
 from bsim.applets.session import Applet, Platform, Session
-from bsim.crypto.scp import Channel, WrongMacError
-from bsim.crypto.scp.command import plain_class
+from bsim.crypto.scp import Channel, WrongMacError, plain_class
 from bsim.spec import spec
 from bsim.sw import SW, SwError
 

@@ -7,9 +7,9 @@ from bsim import tlv
 from bsim.applets import approval, pages, policies
 from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
-from bsim.applets.wallet import Part, wallet, with_seed
+from bsim.applets.wallet import Part, wallet
 from bsim.applets.wallet_session import WalletSession
-from bsim.applets.wallet_state import Slot
+from bsim.applets.wallet_state import Slot, with_seed
 from bsim.chains import FAMILIES, address
 from bsim.chains.family import Family, Signable
 from bsim.crypto import mnemonic

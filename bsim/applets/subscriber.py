@@ -9,8 +9,8 @@ from typing import Final
 
 from bsim.applets.issuer import IssuerState
 from bsim.applets.proactive import encode_alpha
-from bsim.crypto.milenage import SLOTS
-from bsim.spec.objects import swapped_digits
+from bsim.crypto.sequence import SLOTS
+from bsim.spec.digits import swapped_digits
 from bsim.store import Cell, Layout
 
 TEST_PLMN: Final = "00101"

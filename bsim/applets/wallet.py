@@ -16,8 +16,8 @@ from bsim.applets.base import Binding
 from bsim.applets.bpin import Dialogue
 from bsim.applets.session import Response
 from bsim.applets.wallet_session import WalletSession
-from bsim.applets.wallet_state import MAX_SLOTS, Slot, WalletState
-from bsim.crypto import envelope, mnemonic
+from bsim.applets.wallet_state import MAX_SLOTS, Slot, WalletState, with_seed
+from bsim.crypto import envelope
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import HARDENED
 from bsim.sw import AUTHENTICATION_FAILED, SW, SwError
@@ -228,11 +228,6 @@ def seeded(ctx: WalletSession) -> WalletState:
     if not ctx.state.has_seed:
         raise SwError(SW.REFERENCED_DATA_NOT_FOUND, "the card has no seed")
     return ctx.state
-
-
-def with_seed(state: WalletState, entropy: bytes) -> WalletState:
-    """Answer the state with another seed (entropy of 16-32 bytes, none if empty) and no slots."""
-    return replace(state, entropy=entropy, seed=mnemonic.seed(entropy) if entropy else b"", slots=())
 
 
 def public_key_tlv(number: int, slot: Slot) -> bytes:

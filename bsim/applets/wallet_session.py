@@ -1,9 +1,7 @@
 """The wallet applet on one card and on one channel: what its handlers work with."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bsim.applets.approval import Approval
 from bsim.applets.bpin import Dialogue
 from bsim.applets.contacts import Contacts
 from bsim.applets.device import Device
@@ -19,12 +17,14 @@ from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
 from bsim.store import Cell
 
+if TYPE_CHECKING:
+    from bsim.applets.approval import Approval
+
 _KNOWN_ALGORITHMS: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _EVERY_ALGORITHM: Final = frozenset(Algorithm)
 
 
-@dataclass(frozen=True, slots=True)
-class WalletRules:
+class WalletRules(NamedTuple):
     """Where profiles differ. `extended` cards answer what applet_spec adds to the real card's commands."""
 
     extended: bool = True
@@ -39,8 +39,7 @@ class WalletRules:
         return _EVERY_ALGORITHM if self.extended else _KNOWN_ALGORITHMS
 
 
-@dataclass(frozen=True, slots=True)
-class WalletRoutes:
+class WalletRoutes(NamedTuple):
     """Routes for the two sides of a wallet's life."""
 
     in_use: Routes

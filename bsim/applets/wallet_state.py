@@ -1,10 +1,11 @@
 """What the wallet applet keeps over power loss, and how it is written down."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from bsim.crypto import mnemonic
 from bsim.crypto.algorithm import Algorithm
 from bsim.store import Layout
 
@@ -56,6 +57,11 @@ class WalletState:
     def blocked(self) -> bool:
         """Whether no BPIN try is left."""
         return self.tries == 0
+
+
+def with_seed(state: WalletState, entropy: bytes) -> WalletState:
+    """Answer the state with another seed (entropy of 16-32 bytes, none if empty) and no slots."""
+    return replace(state, entropy=entropy, seed=mnemonic.seed(entropy) if entropy else b"", slots=())
 
 
 _SLOT_HEAD: Final = Struct(">IBB")  # coin type, algorithm, length of the public key

@@ -6,8 +6,7 @@ from typing import Final
 
 from bsim.bench.cards import SELECT, Bench, apdu, chosen, must, powered, stored
 from bsim.bench.runner import Contestant, Fresh, Loop, Plan, Result, interleave
-from bsim.chains.asset import Asset, Standard
-from bsim.chains.asset_stream import parse_all
+from bsim.chains.asset import Asset, Standard, parse_all
 from bsim.profiles import power_on
 from bsim.store import RamStore, SqliteStore
 from bsim.sw import OK, SW

@@ -7,7 +7,8 @@ from typing import Final
 from bsim.card import T0
 from bsim.ports import Card
 from bsim.profiles import personalisation, ram_card
-from bsim.spec.files import MF, FileSpec, Structure, file_system
+from bsim.spec import file_system
+from bsim.spec.files import MF, FileSpec, Structure
 
 TPDUS: Final = 5_000
 _CHUNK: Final = 255

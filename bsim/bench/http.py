@@ -1,4 +1,4 @@
-"""The web server as its clients see it: start to ready, APDUs over keep-alive connections, the console's first paint.
+"""The web server as its clients see it: APDUs over keep-alive connections, the console's first paint.
 
 The server is a process of its own, `bsim serve --http`; the clients are one process that waits for all of them at once.
 """
@@ -23,13 +23,11 @@ from bsim.bench.runner import BenchError, Plan, Ratio, Result, Row, Target
 
 CLIENTS: Final = 8
 REQUESTS: Final = 4_000
-STARTS: Final = 5
 LINES: Final = 10_000
 _DERIVE: Final = bytes.fromhex("80A80002050000003C01")
 _VERIFY: Final = bytes.fromhex("807C000000")
 _VERSION: Final = bytes.fromhex("00CA000002")
 _SIGN: Final = bytes.fromhex("80AC0000250000003C01") + bytes(range(32))
-_MOST_MS: Final = 300
 _LEAST: Final = 2_000
 _PAINT: Final = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
 # Measured on a machine of the kind these are meant for; its API carries one APDU a request too.
@@ -39,10 +37,6 @@ _PEER: Final = "Speculos 0.27 over its REST API: 316 APDU/s"
 def bench(plan: Plan, requests: int = REQUESTS, lines: int = LINES) -> Result:
     """Measure; BenchError where the web extra is not installed."""
     result = Result("http", f"the web server, {CLIENTS} clients on keep-alive connections", "none", plan.rounds)
-    starts = [_start() for _ in range(STARTS)]
-    ready = statistics.median(starts)
-    result.rows.append(Row("start to ready", ready, "ms"))
-    _judge(result, "start to ready, ms", ready, f"<= {_MOST_MS}", ready <= _MOST_MS)
     with _server() as url:
         card = _card(url)
         for name, command in (("GET VERSION", _VERSION), ("SIGN", _SIGN)):
@@ -67,13 +61,6 @@ def _load(result: Result, name: str, ask: Callable[[], Iterator[float]], *, many
     result.rows.append(Row(f"{name}, p99", times[int(len(times) * 0.99)], "us"))
     if many:
         _judge(result, f"{name}, APDU/s", rate, f">= {_LEAST:,}", rate >= _LEAST)
-
-
-def _start() -> float:
-    """Milliseconds from the command line to the line that says that it is ready."""
-    begin = perf_counter()
-    with _server():
-        return (perf_counter() - begin) * 1e3
 
 
 @contextmanager

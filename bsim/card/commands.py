@@ -4,27 +4,14 @@ from enum import IntEnum
 from typing import Final
 
 from bsim import tlv
-from bsim.applets import (
-    collectibles,
-    file_admin,
-    files,
-    globalplatform,
-    gsm,
-    issuer,
-    network,
-    pin_commands,
-    signing,
-    templates,
-    wallet,
-    wallet_channel,
-)
+from bsim.applets import issuer
 from bsim.applets.base import Binding
 from bsim.applets.file_session import FileSession, Method
 from bsim.applets.proactive import chosen_item
 from bsim.applets.routes import Routes
 from bsim.applets.session import Platform, Response, Session
-from bsim.applets.usim import usim
 from bsim.applets.wallet_session import WalletRoutes
+from bsim.card import tables
 from bsim.spec.files import MF
 from bsim.sw import SW, SwError, exact_length
 
@@ -159,22 +146,20 @@ def fci(session: Session) -> bytes:
 def fcp(session: Session, *, directory: bool = False) -> bytes:
     """File control parameters of what is selected, or of its directory. ETSI TS 102 221 11.1.1.3.1."""
     if isinstance(session, FileSession):
+        from bsim.applets import templates  # noqa: PLC0415 - when somebody looks at a file
+
         path = session.directory if directory else session.current
         return tlv.encode(_FCP, templates.parameters(session, path))
     return tlv.encode(_FCP, session.parameters())
 
 
 COMMANDS: Final = uicc.compile()
-STRICT_WALLET_ROUTES: Final = WalletRoutes(Routes(COMMANDS, wallet.COMMANDS), Routes(COMMANDS, wallet.TERMINATED))
-WALLET_ROUTES: Final = WalletRoutes(
-    Routes(COMMANDS, wallet.COMMANDS, signing.COMMANDS, collectibles.COMMANDS, wallet_channel.COMMANDS),
-    Routes(COMMANDS, wallet.TERMINATED, signing.TERMINATED, collectibles.TERMINATED, wallet_channel.TERMINATED),
-)
+_WALLET: Final = (tables.WALLET, tables.SIGNING, tables.COLLECTIBLES, tables.WALLET_CHANNEL)
+STRICT_WALLET_ROUTES: Final = WalletRoutes(*(Routes(COMMANDS, side) for side in tables.WALLET))
+WALLET_ROUTES: Final = WalletRoutes(*(Routes(COMMANDS, *side) for side in zip(*_WALLET, strict=True)))
 STRICT_ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS)
-ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, globalplatform.COMMANDS)
-# The handlers of these modules are all that applet_spec/usim.toml declares.
-USIM_HANDLERS: Final = (files, file_admin, pin_commands, network)
-FILE_ROUTES: Final = Routes(COMMANDS, usim.compile(), gsm.COMMANDS)
+ISSUER_ROUTES: Final = Routes(COMMANDS, issuer.COMMANDS, tables.GLOBALPLATFORM)
+FILE_ROUTES: Final = Routes(COMMANDS, tables.USIM, tables.GSM)
 
 
 class _NoFiles:

@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim.apdu import CHANNELS, CLAS
 from bsim.applets.routes import Route, refuse
 from bsim.applets.session import Applet, Session
 from bsim.applets.toolkit import Toolkit
-from bsim.card.abstract import StateView
 from bsim.card.commands import NO_FILES
-from bsim.card.freeze import Freezer, Snapshot
 from bsim.ports import Rng
 from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
+
+if TYPE_CHECKING:
+    from bsim.card.abstract import StateView
+    from bsim.card.freeze import Freezer, Snapshot
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
 _WRONG_LENGTH: Final = SW.WRONG_LENGTH.encoded
@@ -149,8 +151,10 @@ class Uicc:
         session = self._current[channel]
         return session.applet if isinstance(session, Session) and session.applet.aids else None
 
-    def fuzz_view(self) -> StateView:
+    def fuzz_view(self) -> "StateView":
         """Answer what looks at this card again and again, for its state as `fuzz_state` answers it."""
+        from bsim.card.abstract import StateView  # noqa: PLC0415 - for fuzzers
+
         return StateView(
             self.toolkit,
             (self._files, *self._applets),
@@ -162,15 +166,17 @@ class Uicc:
         """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
         return self.fuzz_view()()
 
-    def snapshot(self, *others: object, leave: Iterable[object] = ()) -> Snapshot:
+    def snapshot(self, *others: object, leave: Iterable[object] = ()) -> "Snapshot":
         """Keep the powered card as it is, volatile state and all, and what `others` hold, but not what is in `leave`.
 
         FreezeError where something cannot be seen into, such as a card in a file.
         """
         return self.freezer(*others, leave=leave).take()
 
-    def freezer(self, *others: object, leave: Iterable[object] = ()) -> Freezer:
+    def freezer(self, *others: object, leave: Iterable[object] = ()) -> "Freezer":
         """Answer what takes such snapshots again and again, each in a fraction of the time the first one costs."""
+        from bsim.card.freeze import Freezer  # noqa: PLC0415 - for fuzzers
+
         return Freezer(self, *others, leave=leave)
 
     def select(self, session: Session, aid: bytes, occurrence: int) -> Session:

@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from bsim.chains import conflux, evm
+from bsim.chains import core_account as conflux
+from bsim.chains import evm_account as evm
 
 EVM: Final = 0x01
 CONFLUX: Final = 0x02

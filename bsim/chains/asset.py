@@ -13,14 +13,20 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from bsim import tlv
+from bsim.chains import asset_stream
 from bsim.chains.addresses import ADDRESSED, NUMBERED
+from bsim.chains.asset_layout import (
+    CARDS_OWN,
+    LENGTHS,
+    MAX_CHAIN_ID,
+    MAX_CONTRACT,
+    MAX_ISSUER,
+    MAX_MEDIA,
+    MAX_NAME,
+    OPTIONAL,
+    TAG,
+)
 
-TAG: Final = 0xE1
-MAX_CHAIN_ID: Final = 32
-MAX_CONTRACT: Final = 64
-MAX_NAME: Final = 128
-MAX_MEDIA: Final = 1024
-MAX_ISSUER: Final = 64
 ADDRESS: Final = 20
 """Bytes of a contract on the families that have addresses."""
 
@@ -150,28 +156,6 @@ class Asset:
 
 
 _POLICIES: Final = frozenset(Policy(flags) for flags in range(8))
-# The fields in their order, with the fewest and the most bytes of each.
-_LENGTHS: Final = {
-    0x80: (4, 4),
-    0x81: (1, 1),
-    0x82: (2, 1 + MAX_CHAIN_ID),
-    0x83: (1, MAX_CONTRACT),
-    0x84: (32, 32),
-    0x85: (1, 1),
-    0x86: (1, 32),
-    0x87: (1, 1),
-    0x88: (8, 8),
-    0x89: (1, 1),
-    0x8A: (1, MAX_NAME),
-    0x8B: (1, MAX_MEDIA),
-    0x8C: (1, MAX_ISSUER),
-}
-_CARDS_OWN: Final = frozenset({0x80, 0x89})
-_OPTIONAL: Final = frozenset({0x8A, 0x8B, 0x8C})
-MAX_NEW: Final = sum(
-    2 + len(tlv.encode_length(most)) - 1 + most for tag, (_, most) in _LENGTHS.items() if tag not in _CARDS_OWN
-)
-MIN_NEW: Final = sum(2 + least for tag, (least, _) in _LENGTHS.items() if tag not in _CARDS_OWN | _OPTIONAL)
 
 
 def chain_key(family: int, chain_id: bytes) -> bytes:
@@ -187,19 +171,24 @@ def parse(encoded: bytes) -> Asset:
     return parse_value(objects[0].value)
 
 
+def parse_all(stream: bytes) -> list[Asset]:
+    """Read what LIST ASSETS answers, in the order it came; ValueError if it is not made of assets."""
+    return [parse_value(stream[body:end]) for _, body, end in asset_stream.spans(stream)]
+
+
 def parse_new(encoded: bytes) -> Asset:
     """Read what `encode_new` writes, and nothing else; ValueError names the field."""
-    return parse_value(encoded, _CARDS_OWN)
+    return parse_value(encoded, CARDS_OWN)
 
 
 def parse_value(value: bytes, missing: frozenset[int] = frozenset()) -> Asset:
     """Read an asset without the E1 around it; the fields of `missing` must not be there. ValueError as above."""
     objects = _objects(value)
     found: Mapping[int, bytes] = {one.tag: one.value for one in objects}
-    wanted = [tag for tag in _LENGTHS if tag not in missing and (tag in found or tag not in _OPTIONAL)]
+    wanted = [tag for tag in LENGTHS if tag not in missing and (tag in found or tag not in OPTIONAL)]
     if [one.tag for one in objects] != wanted:
         raise ValueError("an asset has its fields in their order, each once")
-    for tag, (least, most) in _LENGTHS.items():
+    for tag, (least, most) in LENGTHS.items():
         _check(tag not in found or least <= len(found[tag]) <= most, f"field {tag:02X} has another length")
     amount = found[0x86]
     _check(amount[0] != 0, "amount: no leading zeros, and not zero")

@@ -4,22 +4,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from bsim import tlv
-from bsim.chains.asset import MIN_NEW, TAG, Asset, parse_value
+from bsim.chains.asset_layout import MIN_NEW, TAG
 
 _HEAD: Final = 9
 """Bytes of number and slot, before the chain."""
 
 
-def parse_all(stream: bytes) -> list[Asset]:
-    """Read what LIST ASSETS answers, in the order it came; ValueError if it is not made of assets."""
-    return [parse_value(stream[body:end]) for _, body, end in _spans(stream)]
-
-
 def split(stream: bytes) -> dict[int, bytes]:
     """Answer the encoded assets of a stream by number; ValueError if it is not made of assets."""
-    return {
-        int.from_bytes(stream[body + 2 : body + 6], "big"): stream[start:end] for start, body, end in _spans(stream)
-    }
+    return {int.from_bytes(stream[body + 2 : body + 6], "big"): stream[start:end] for start, body, end in spans(stream)}
 
 
 def identity(encoded: bytes) -> bytes:
@@ -48,7 +41,7 @@ def of_contract(contract: bytes, identity: bytes) -> bool:
     return identity.startswith(tlv.encode(0x83, contract), 5 + identity[4])
 
 
-def _spans(stream: bytes) -> Iterator[tuple[int, int, int]]:
+def spans(stream: bytes) -> Iterator[tuple[int, int, int]]:
     """Where each asset begins, where its value does, and where both end."""
     start = 0
     while start < len(stream):

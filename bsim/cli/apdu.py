@@ -58,8 +58,7 @@ def send(args: argparse.Namespace) -> int:
 def _converse(card: "Card", commands: Iterable[bytes | None], args: argparse.Namespace) -> int:
     from bsim.cli.show import exchange
     from bsim.spec import spec
-    from bsim.spec.decode import Decoder
-    from bsim.spec.render import exchange_json
+    from bsim.spec.decode import Decoder, exchange_json
 
     decoder, style, refused = Decoder(spec(), show_secrets=args.show_secrets), Style(), False
     for raw in commands:

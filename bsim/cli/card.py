@@ -137,7 +137,7 @@ def _facts(name: str, store: "SqliteStore") -> dict[str, object]:
     """What may be told of a card; StoreError if its states do not decode."""
     from bsim.applets import assets_state, issuer, wallet_state
     from bsim.profiles import stored_profile
-    from bsim.spec.objects import swapped_digits
+    from bsim.spec.digits import swapped_digits
     from bsim.store import FORMAT
 
     records = store.read()

@@ -21,8 +21,7 @@ from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.keccak import keccak256
 from bsim.profiles import default_engine
 from bsim.spec import spec
-from bsim.spec.decode import Answer, Decoded, Decoder
-from bsim.spec.render import exchange_json
+from bsim.spec.decode import Answer, Decoded, Decoder, exchange_json
 
 _SAMPLE: Final = "transfer.json"
 _ETHER: Final = 60

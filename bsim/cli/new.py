@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from bsim.applets.issuer import LAYOUT
     from bsim.lab.targets import card_path
     from bsim.profiles import personalisation, personalise
-    from bsim.spec.objects import swapped_digits
+    from bsim.spec.digits import swapped_digits
     from bsim.store import Given, SqliteStore
 
     path = card_path(args.file)

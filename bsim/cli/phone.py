@@ -11,7 +11,7 @@ from bsim.applets.proactive import CommandType, ProactiveCommand, Result
 from bsim.cli.common import CheckFailed, UsageError, alike, keyring, note, reader_options
 from bsim.cli.wrappers import wrapping
 from bsim.client import CardError, Wallet
-from bsim.handset import Handset, Reply, ScriptedUser, TerminalUser, User
+from bsim.handset import Handset, Reply, ScriptedUser, User
 from bsim.handset.phone import CardInHandset, Respond
 from bsim.lab.fault_rules import Rule
 from bsim.lab.relay import Relay
@@ -146,6 +146,8 @@ def make_user(handset: str, bpin: str, new_bpin: str | None = None, *, real: boo
         return None
     try:
         if handset == "ask":
+            from bsim.handset.terminal import TerminalUser
+
             return WatchedUser(TerminalUser())
         return WatchedUser(ScriptedUser(handset, bpin, new_bpin), once=real and new_bpin is None)
     except ValueError as fault:

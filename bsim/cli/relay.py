@@ -65,7 +65,7 @@ class _Printer:
 
     def exchange(self, command: "Decoded", answer: "Answer") -> None:
         from bsim.cli.show import exchange
-        from bsim.spec.render import exchange_json
+        from bsim.spec.decode import exchange_json
 
         if self._json:
             print_json(exchange_json(command, answer))

@@ -1,7 +1,6 @@
 """Exchanges with a card as people read them: names and values by the declaration."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from bsim.cli.common import Style
 from bsim.spec.decode import Answer, Decoded
@@ -31,7 +30,7 @@ def exchange(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:
 def _counted(part: Part, answer: Answer) -> Part:
     """What is all of a long response need not be printed twice."""
     whole = len(part.hex) > _SHORT and answer.shown.startswith(f"{part.hex} ")
-    return replace(part, hex=f"{len(part.hex) // 2} bytes") if whole else part
+    return part._replace(hex=f"{len(part.hex) // 2} bytes") if whole else part
 
 
 def brief(command: Decoded, answer: Answer, style: Style) -> Iterator[str]:

@@ -96,7 +96,7 @@ def _exchange(event: "Exchange", decoder: "Decoder", style: Style) -> str:
 
 def _exchange_json(event: "Exchange", decoder: "Decoder") -> dict[str, object]:
     from bsim.lab.trace import unmasked
-    from bsim.spec.render import exchange_json
+    from bsim.spec.decode import exchange_json
 
     times: dict[str, object] = {"at": event.at, "took": event.took}
     command = decoder.command(unmasked(event.command))

@@ -1,10 +1,12 @@
 """`bsim serve --http`: the API, the JSON-RPC signer and the console, around one card or the cards of a fleet."""
 
 import argparse
+import gc
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.ble_serve import facts, on_air
@@ -45,7 +47,15 @@ def add_http(parser: argparse.ArgumentParser) -> None:
 def serve_http(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     args.link = "http"
-    server = _server(args)
+    gc.disable()  # a start makes much and drops little: looking for garbage would take a tenth of it
+    try:
+        return _serve(_server(args), args)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def _serve(server: "WebServer", args: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(told())
@@ -64,10 +74,10 @@ def serve_http(args: argparse.Namespace) -> int:
 
 
 def _server(args: argparse.Namespace) -> "WebServer":
-    try:
-        from bsim.links.web import WebServer
-    except ImportError as fault:
-        raise UsageError(f"--http wants {fault.name}: {_INSTALL}") from fault
+    if find_spec("h11") is None:
+        raise UsageError(f"--http wants h11: {_INSTALL}")
+    from bsim.links.web import WebServer
+
     host, port = _address(args.http)
     if args.token is not None and not _TOKEN.fullmatch(args.token):
         raise UsageError("--token has 8 to 256 letters, digits, dots, hyphens, underscores or tildes")
@@ -225,6 +235,8 @@ def _announce(server: "WebServer", args: argparse.Namespace, card: "Hosted", rad
     }
     if args.vpcd:
         told["vpcd"] = args.vpcd[0]
+    gc.freeze()  # what is there now stays: it is never looked through
+    gc.enable()
     if args.json:
         print_json(told)
         return

@@ -5,9 +5,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bsim.cli.common import UsageError, note
 
@@ -35,8 +34,7 @@ def add_faults(parser: argparse.ArgumentParser, rules: str = "--faults") -> None
     parser.add_argument("--fault-seed", metavar="N", type=int, help="makes the faults the same again (default: drawn)")
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapping:
+class Wrapping(NamedTuple):
     """What was asked for: a trace, and rules."""
 
     trace: "TraceWriter | None"

@@ -8,6 +8,7 @@ from bsim.applets.registry import MAX_ASSETS
 from bsim.chains import FAMILIES, asset_stream
 from bsim.chains import asset as assets
 from bsim.chains.asset import Asset
+from bsim.chains.asset_layout import MAX_NEW
 from bsim.chains.asset_transfer import Purpose, Terms, transaction, transferable
 from bsim.client.signing import Signed, SigningCalls
 from bsim.spec import spec
@@ -15,7 +16,7 @@ from bsim.spec import spec
 _COMMANDS: Final = spec().applets["wallet"].commands
 _SEGMENT: Final = 256
 # As many segments as all the assets there can be, of the longest there are, would fill.
-_MOST: Final = MAX_ASSETS * (assets.MAX_NEW + 16) // _SEGMENT
+_MOST: Final = MAX_ASSETS * (MAX_NEW + 16) // _SEGMENT
 _PAGES: Final = len(_COMMANDS["GET_ASSET"].p2.legal)
 
 
@@ -68,7 +69,7 @@ class AssetCalls(SigningCalls):
     def assets(self, wanted: Wanted = ALL) -> list[Asset]:
         """Answer the assets by number; ValueError if the card's answer is malformed."""
         selected = _COMMANDS["LIST_ASSETS"].p1.values[wanted.filter]
-        return asset_stream.parse_all(self.stream("LIST_ASSETS", most=_MOST, filter=selected, wanted=wanted.value))
+        return assets.parse_all(self.stream("LIST_ASSETS", most=_MOST, filter=selected, wanted=wanted.value))
 
     def asset(self, number: int) -> Asset:
         """Answer one asset; CardError 6A88 if there is none, ValueError if the card's answer is malformed."""

@@ -1,4 +1,7 @@
-"""From one seed to every key: BIP-32 for secp256k1, SLIP-0010 for Ed25519, P-256 and SM2. Private derivation only."""
+"""From one seed to every key: BIP-32 for secp256k1, SLIP-0010 for Ed25519; private derivation only.
+
+bsim.crypto.slip10 has the other curves.
+"""
 
 import hmac
 import re
@@ -7,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Self
 
-from bsim.crypto import p256, scalars, sm2, sm2_curve
 from bsim.crypto.ecdsa import Engine
 from bsim.crypto.memory import Secret, wipe, wipe_unshared
 
@@ -111,7 +113,7 @@ class Scheme(ABC):
         """Answer where the key of a card's slot lives; ValueError if coin type or slot is above 2^31-1."""
 
 
-def _account(coin_type: int, slot: int) -> tuple[int, int, int]:
+def account(coin_type: int, slot: int) -> tuple[int, int, int]:
     """Answer m/44'/c'/0' (BIP-44): what both schemes' paths begin with."""
     if not 0 <= coin_type < HARDENED:
         raise ValueError(f"coin type {coin_type} is above 2147483647: it cannot be hardened")
@@ -120,7 +122,7 @@ def _account(coin_type: int, slot: int) -> tuple[int, int, int]:
     return 44 + HARDENED, coin_type + HARDENED, HARDENED
 
 
-def _halves(digest: bytes) -> tuple[memoryview, memoryview]:
+def halves(digest: bytes) -> tuple[memoryview, memoryview]:
     """Look at I as its halves, without a copy that would have to be wiped."""
     whole = memoryview(digest)
     return whole[:32], whole[32:]
@@ -134,7 +136,7 @@ def _hardened(node: Node, index: int) -> bytearray:
     return message
 
 
-def _point_or_hardened(node: Node, index: int, public_key: Callable[[Secret], bytes]) -> bytearray:
+def point_or_hardened(node: Node, index: int, public_key: Callable[[Secret], bytes]) -> bytearray:
     """Write what both standards hash for any child: of one that is not hardened the compressed point, and the index."""
     if HARDENED <= index <= 0xFFFF_FFFF:
         return _hardened(node, index)
@@ -155,7 +157,7 @@ class Bip32(Scheme):
         self._public_key = engine.public_key
 
     def _root(self, digest: bytes) -> Node:
-        left, right = _halves(digest)
+        left, right = halves(digest)
         # BIP-32 "Master key generation": a root of 0 or n and above is invalid; such a seed has no keys. The library
         # judges that, adding nothing: a comparison of our own would be one of secrets.
         try:
@@ -164,17 +166,17 @@ class Bip32(Scheme):
             raise ValueError("this seed has no secp256k1 master key") from None
 
     def _message(self, node: Node, index: int) -> bytearray:
-        return _point_or_hardened(node, index, self._public_key)
+        return point_or_hardened(node, index, self._public_key)
 
     def _child(self, node: Node, index: int, digest: bytes) -> Node:  # noqa: ARG002 - see below
         # BIP-32 CKDpriv. Where it says "proceed with the next value for i" (once in 2^127) this is a ValueError: a
         # slot's path names its key, and another index would be another slot's.
-        left, right = _halves(digest)
+        left, right = halves(digest)
         return Node(self._add(node.secret, left), bytearray(right))
 
     def account_path(self, coin_type: int, slot: int) -> Path:
         """m/44'/c'/0'/0/i, where the wallet app takes the key of slot i to live (known)."""
-        return (*_account(coin_type, slot), 0, slot)
+        return (*account(coin_type, slot), 0, slot)
 
 
 class Slip10Ed25519(Scheme):
@@ -184,7 +186,7 @@ class Slip10Ed25519(Scheme):
     _salt = b"ed25519 seed"
 
     def _root(self, digest: bytes) -> Node:
-        left, right = _halves(digest)
+        left, right = halves(digest)
         return Node(bytearray(left), bytearray(right))
 
     def _message(self, node: Node, index: int) -> bytearray:
@@ -197,61 +199,4 @@ class Slip10Ed25519(Scheme):
 
     def account_path(self, coin_type: int, slot: int) -> Path:
         """m/44'/c'/0'/0'/i' (chosen)."""
-        return (*_account(coin_type, slot), HARDENED, slot + HARDENED)
-
-
-class _Slip10Curve(Scheme):
-    """SLIP-0010 for a curve of prime order: BIP-32's steps, and a digest that gives no key is hashed again."""
-
-    __slots__ = ()
-    _order: ClassVar[int]
-    _public_key: ClassVar[Callable[[Secret], bytes]]
-
-    def _root(self, digest: bytes) -> Node:
-        left, right = _halves(digest)
-        if 0 < int.from_bytes(left, "big") < self._order:
-            return Node(bytearray(left), bytearray(right))
-        again = hmac.digest(self._salt, digest, "sha512")  # "Master key generation", step 5
-        try:
-            return self._root(again)
-        finally:
-            wipe_unshared(again)
-
-    def _message(self, node: Node, index: int) -> bytearray:
-        return _point_or_hardened(node, index, type(self)._public_key)
-
-    def _child(self, node: Node, index: int, digest: bytes) -> Node:
-        left, right = _halves(digest)
-        try:
-            return Node(scalars.add(node.secret, left, self._order), bytearray(right))
-        except ValueError:
-            # "Private parent key to private child key", step 5.
-            message = bytearray(b"\1") + right + index.to_bytes(4, "big")
-            again = hmac.digest(node.chain_code, message, "sha512")
-            wipe(message)
-        try:
-            return self._child(node, index, again)
-        finally:
-            wipe_unshared(again)
-
-    def account_path(self, coin_type: int, slot: int) -> Path:
-        """m/44'/c'/0'/0/i (chosen)."""
-        return (*_account(coin_type, slot), 0, slot)
-
-
-class Slip10P256(_Slip10Curve):
-    """SLIP-0010 for NIST P-256."""
-
-    __slots__ = ()
-    _salt = b"Nist256p1 seed"
-    _order = p256.ORDER
-    _public_key = p256.public_key
-
-
-class Slip10Sm2(_Slip10Curve):
-    """The same construction over the curve of SM2, under a salt of its own (chosen: docs/decisions/0012)."""
-
-    __slots__ = ()
-    _salt = b"SM2 seed"
-    _order = sm2_curve.ORDER
-    _public_key = sm2.public_key
+        return (*account(coin_type, slot), HARDENED, slot + HARDENED)

@@ -1,6 +1,4 @@
-"""Authentication algorithms of a USIM: Milenage (3GPP TS 35.206), the XOR test algorithm (3GPP TS 34.108 8.1.2), and
-the sequence numbers that both are used with (3GPP TS 33.102 annex C).
-"""
+"""Authentication algorithms of a USIM: Milenage (3GPP TS 35.206), the XOR test algorithm (3GPP TS 34.108 8.1.2)."""
 
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -8,9 +6,6 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-INDEX_BITS: Final = 5
-SLOTS: Final = 1 << INDEX_BITS
-"""How many sequence numbers are remembered, one for each index. 3GPP TS 33.102 C.3.2."""
 # 3GPP TS 35.206 4.1: rotations (bits) and constants of OUT1 to OUT5.
 _ROTATIONS: Final = (64, 0, 32, 64, 96)
 _CONSTANTS: Final = (0, 1, 2, 4, 8)
@@ -122,23 +117,6 @@ def sres(vector: Vector) -> bytes:
     """Answer the GSM response (4 bytes). 3GPP TS 33.102 6.8.1.2, conversion function c2."""
     words = [vector.res.ljust(16, b"\0")[at : at + 4] for at in range(0, 16, 4)]
     return xor(xor(words[0], words[1]), xor(words[2], words[3]))
-
-
-def fresh(sqn: int, known: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Take a sequence number, answering what is known from then on; None where it is not fresh.
-
-    3GPP TS 33.102 C.2.2: SEQ must be above the highest taken under the same index. No limit is set to how far.
-    """
-    sequence, index = divmod(sqn, SLOTS)
-    if sequence <= known[index]:
-        return None
-    return (*known[:index], sequence, *known[index + 1 :])
-
-
-def highest(known: tuple[int, ...]) -> int:
-    """Answer the highest sequence number taken, with its index. 3GPP TS 33.102 C.2.2."""
-    sequence = max(known)
-    return sequence * SLOTS + known.index(sequence)
 
 
 def _cipher(k: bytes) -> Cipher[modes.ECB]:

@@ -18,7 +18,7 @@ from bsim.crypto import mnemonic as bip39
 from bsim.crypto.ecdsa import Engine, engine
 from bsim.lab.powercut import FaultyStore
 from bsim.profiles import TEST_OPENING_KEY, personalisation, personalise, power_on
-from bsim.spec.files import file_system
+from bsim.spec import file_system
 from bsim.store import RamStore
 
 BPIN: Final = "739154"

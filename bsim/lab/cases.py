@@ -174,7 +174,7 @@ def _at_home(
         asked = int.from_bytes(raw[head : head + 4], "big")
         wanted = slot.coin_type if asked == coin else (asked if asked != slot.coin_type else coin)
         raw[head : head + 4] = wanted.to_bytes(4, "big")
-    return replace(example, command=bytes(raw)), left
+    return example._replace(command=bytes(raw)), left
 
 
 def _place(command: Command, name: str) -> int:

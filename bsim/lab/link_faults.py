@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bsim.lab.fault_rules import Action, FaultError, Kind, Rule, parse
-from bsim.lab.faults import SEEDS, ArmedRule
+from bsim.lab.faults import SEEDS
+from bsim.lab.misdeeds import ArmedRule
 from bsim.spec import spec
 from bsim.spec.decode import Decoded, Decoder
 

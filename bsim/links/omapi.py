@@ -14,10 +14,6 @@ from bsim.ports import Card
 from bsim.spec import Command, encode, spec
 from bsim.sw import SW, SwError
 
-SIM1: Final = "SIM1"
-SIM2: Final = "SIM2"
-READERS: Final = (SIM1, SIM2)
-
 _UICC: Final = spec().applets["uicc"].commands
 _SELECT_P2: Final = frozenset({0x00, 0x04, 0x08, 0x0C})
 _NEXT: Final = 0x02

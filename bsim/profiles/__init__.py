@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from functools import cache, partial, reduce
 from operator import xor
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.applets import assets_state, file_tree, issuer, pins, signing_state, subscriber, wallet_state
 from bsim.applets.assets_state import AssetsState
@@ -21,9 +21,8 @@ from bsim.applets.menu import WalletMenu
 from bsim.applets.pins import Pins
 from bsim.applets.registry import Registry
 from bsim.applets.subscriber import Subscriber, swapped
-from bsim.applets.wallet import with_seed
 from bsim.applets.wallet_session import WalletApplet, WalletRules
-from bsim.applets.wallet_state import MAX_TRIES, WalletState
+from bsim.applets.wallet_state import MAX_TRIES, WalletState, with_seed
 from bsim.card.commands import (
     FILE_ROUTES,
     ISSUER_ROUTES,
@@ -38,12 +37,13 @@ from bsim.ports import Rng, Store
 from bsim.profiles.authority import certify
 from bsim.profiles.defaults import DEFAULT_BPIN, TEST_OPENING_KEY
 from bsim.profiles.life import as_new
-from bsim.profiles.states import ReadyMade, ready_made
 from bsim.profiles.subscription import Subscription, new_files, subscription
-from bsim.spec import spec
-from bsim.spec.files import file_system
-from bsim.spec.objects import swapped_digits
+from bsim.spec import file_system, spec
+from bsim.spec.digits import swapped_digits
 from bsim.store import Cell, Memory, RamStore, StoreError
+
+if TYPE_CHECKING:
+    from bsim.profiles.states import ReadyMade
 
 __all__ = [
     "DEFAULT_BPIN",
@@ -69,8 +69,7 @@ _PROFILE_RECORD: Final = "card.profile"
 _WALLET_LOAD_FILE: Final = bytes.fromhex("A000000533C000FF8600000000")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """One kind of card."""
 
     name: str
@@ -78,7 +77,7 @@ class Profile:
     version: bytes = b"\x00\x51"
     channels: int = 20
     historical: bytes = b"BSIM"
-    rules: WalletRules = field(default_factory=WalletRules)
+    rules: WalletRules = WalletRules()
 
     @property
     def atr(self) -> bytes:
@@ -111,7 +110,7 @@ class Personalisation:
     iccid: bytes
     entropy: bytes = field(repr=False)
     bpin: str = field(repr=False)
-    state: ReadyMade | None = None
+    state: "ReadyMade | None" = None
     subscription: Subscription = field(default_factory=Subscription)
 
 
@@ -134,7 +133,7 @@ def personalisation(
     rng: Rng = secrets.token_bytes,
 ) -> Personalisation:
     """Check what a new card is to hold; ValueError says what is wrong, and never repeats a secret."""
-    ready = ready_made(state) if state is not None else None
+    ready = _ready_made(state) if state is not None else None
     if ready is not None:
         if blank and not ready.blank:
             raise ValueError(f"a card in state {state} has a seed")
@@ -154,6 +153,12 @@ def personalisation(
         state=ready,
         subscription=sim or Subscription(),
     )
+
+
+def _ready_made(name: str) -> "ReadyMade":
+    from bsim.profiles.states import ready_made  # noqa: PLC0415 - most cards are not awkward
+
+    return ready_made(name)
 
 
 def personalise(store: Store, card: Personalisation) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from bsim import tlv
 from bsim.spec import access
-from bsim.spec.objects import swapped_digits
+from bsim.spec.digits import swapped_digits
 
 _UNUSED: Final = 0xFF
 _DIALLING: Final = "0123456789*#,?."  # 3GPP TS 31.102 table 4.4: what a nibble of a dialling number stands for

@@ -204,6 +204,32 @@ def _words(command: Command | None, sw: int) -> str:
     return f"{describe(sw)}: {words}" if words and words != describe(sw) else describe(sw)
 
 
+def exchange_json(command: Decoded, answer: Answer) -> dict[str, object]:
+    """One exchange for machines."""
+    return {
+        "command": command.shown.replace(" ", ""),
+        "name": command.name,
+        "title": command.title,
+        "applet": command.command.applet if command.command else None,
+        "channel": command.channel,
+        "fields": [_part_json(part) for part in command.fields],
+        "response": answer.shown.replace(" ", ""),
+        "sw": f"{answer.sw:04X}",
+        "ok": answer.ok,
+        "meaning": answer.meaning,
+        "response_fields": [_part_json(part) for part in answer.fields],
+    }
+
+
+def _part_json(part: Part) -> dict[str, object]:
+    value: dict[str, object] = {"name": part.name, "hex": part.hex}
+    if part.meaning:
+        value["meaning"] = part.meaning
+    if part.parts:
+        value["parts"] = [_part_json(one) for one in part.parts]
+    return value
+
+
 def spaced(raw: bytes, start: int = 5, end: int | None = None, masked: frozenset[int] = frozenset()) -> str:
     """Write a command in hex, its header, data and Le apart, masked bytes as stars."""
     digits = [MASK if at in masked else f"{byte:02X}" for at, byte in enumerate(raw)]

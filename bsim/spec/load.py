@@ -2,13 +2,11 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from bsim.spec.declared import SpecError
 from bsim.spec.model import (
     Applet,
     Command,
@@ -27,10 +25,6 @@ from bsim.spec.model import (
 )
 
 Value = TypeVar("Value")
-
-
-class SpecError(ValueError):
-    """A declaration that cannot be read; the message names the file and the entry."""
 
 
 class _Entry:
@@ -91,7 +85,7 @@ class _Entry:
             raise SpecError(f"{self.where}: unknown key {', '.join(self._table)}")
 
 
-def load(folder: Traversable) -> Spec:
+def load(folder: Path) -> Spec:
     """Read every `*.toml` of a folder."""
     applets: dict[str, Applet] = {}
     common: Mapping[str, str] = {}
@@ -107,15 +101,9 @@ def load(folder: Traversable) -> Spec:
     return Spec(MappingProxyType(applets), common)
 
 
-def folder() -> Traversable:
-    """Where the declarations are: inside the installed package, or at the top of the repository."""
-    packaged = files("bsim") / "applet_spec"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "applet_spec"
-
-
-def _declaration(file: Traversable) -> tuple[_Entry, _Entry] | None:
+def _declaration(file: Path) -> tuple[_Entry, _Entry] | None:
     """The head of a file and the file; None for one that holds no declaration."""
-    if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.files reads that one
+    if not file.name.endswith(".toml") or file.name == "files.toml":  # bsim.spec.load_files reads that one
         return None
     try:
         top = _Entry(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
@@ -153,7 +141,7 @@ def _extended(head: _Entry, top: _Entry, applets: Mapping[str, Applet]) -> Apple
         rights=frozenset(top.names("rights")),
     )
     extensions = MappingProxyType({**base.extensions, extension.name: extension})
-    return _filled(replace(base, extensions=extensions), top, extension.name)
+    return _filled(base._replace(extensions=extensions), top, extension.name)
 
 
 def _filled(applet: Applet, top: _Entry, extension: str = "") -> Applet:
@@ -164,8 +152,7 @@ def _filled(applet: Applet, top: _Entry, extension: str = "") -> Applet:
     for entry in top.entries("command"):
         command = _command(applet.name, extension, entry, conditions, rights)
         commands = {**_joined(commands, {command.name: command}, entry.where)}
-    return replace(
-        applet,
+    return applet._replace(
         commands=MappingProxyType(commands),
         conditions=conditions,
         rights=rights,

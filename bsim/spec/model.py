@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from bsim.tlv import encode_length
 
@@ -55,8 +56,7 @@ class Cost(StrEnum):
     SLOW = "slow"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A named part of command or response data. Lengths are those of the value, in bytes."""
 
     name: str
@@ -78,8 +78,7 @@ class Field:
         return self.maximum + (1 + len(encode_length(self.maximum)) if self.kind is Kind.TLV else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """P1 or P2: one fixed value, or a named field with its legal values."""
 
     name: str | None
@@ -87,8 +86,7 @@ class Parameter:
     values: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A command on a card in a named state, and what it answers; `..` in the response stands for any byte."""
 
     title: str
@@ -104,8 +102,7 @@ class Example:
         return sw_matches(self.sw, sw) and re.fullmatch(pattern, data.hex().upper()) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command of one applet; everything that is known of it. `extension` names the declaration that adds it."""
 
     applet: str
@@ -176,16 +173,14 @@ class Command:
         return any(sw_matches(pattern, sw) for pattern in self.sw)
 
 
-@dataclass(frozen=True, slots=True)
-class LifeCycle:
+class LifeCycle(NamedTuple):
     """A state of an applet's life: the commands it refuses whatever else is right, each with its status word."""
 
     title: str
     refuses: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(NamedTuple):
     """A declaration that adds commands to an applet: only cards of the extended profile answer them."""
 
     name: str
@@ -195,8 +190,7 @@ class Extension:
     rights: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Applet:
+class Applet(NamedTuple):
     """An applet: its AIDs (the first is its own, the rest are aliases) and its commands by name, extensions' included.
 
     Conditions, rights, dialogue texts and what states of its life refuse are those of its extensions, too.
@@ -211,15 +205,14 @@ class Applet:
     rights: Mapping[str, str]
     dialogue: Mapping[str, str]
     life_cycle: Mapping[str, LifeCycle]
-    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    extensions: Mapping[str, Extension] = MappingProxyType({})
 
     def declared_by(self, extension: str) -> Mapping[str, Command]:
         """Answer the commands that one extension adds; with an empty name, those of the applet itself."""
         return {name: command for name, command in self.commands.items() if command.extension == extension}
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """All declarations: the applets by name, and the status words any command may answer."""
 
     applets: Mapping[str, Applet]

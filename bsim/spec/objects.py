@@ -1,9 +1,9 @@
 """Data objects inside responses, named for people. Pure; what is no data object is left as bytes."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim import tlv
+from bsim.spec.digits import swapped_digits
 
 _CONSTRUCTED: Final = 0x20
 _TEXT_STRING: Final = 0x0D
@@ -61,14 +61,13 @@ _PROACTIVE: Final = {0x21: "DISPLAY TEXT", 0x22: "GET INKEY", 0x23: "GET INPUT"}
 _ALGORITHMS: Final = {1: "secp256k1", 2: "Ed25519", 3: "SM2", 4: "P-256"}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A named piece of a command or response: its bytes as hex, what they mean, and what they are made of."""
 
     name: str
     hex: str
     meaning: str = ""
-    parts: tuple["Part", ...] = field(default=())
+    parts: tuple["Part", ...] = ()
 
 
 def objects(data: bytes) -> tuple[Part, ...]:
@@ -153,8 +152,3 @@ def _toolkit_object(one: tlv.Tlv) -> Part:
         meaning = repr(one.value[1:].decode("latin-1"))
     name = f"{tag} {_TOOLKIT_NAMES[one.tag]}" if one.tag in _TOOLKIT_NAMES else tag
     return Part(name, one.value.hex().upper(), meaning)
-
-
-def swapped_digits(value: bytes) -> str:
-    """Read BCD with its nibbles swapped, F at the end. ETSI TS 102 221 13.2."""
-    return "".join(f"{byte & 15:X}{byte >> 4:X}" for byte in value).rstrip("F")

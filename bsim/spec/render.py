@@ -4,9 +4,7 @@ from collections.abc import Iterable, Iterator
 from textwrap import wrap
 from typing import Final
 
-from bsim.spec.decode import Answer, Decoded
 from bsim.spec.model import Applet, Command, Danger, Field, Kind, Parameter, Spec
-from bsim.spec.objects import Part
 
 _WIDTH: Final = 100
 _KINDS: Final = {Kind.U8: "1 byte", Kind.U16: "2 bytes, big endian", Kind.U32: "4 bytes, big endian"}
@@ -248,29 +246,3 @@ def _field_json(field: Field) -> dict[str, object]:
         "values": {label: f"{value:02X}" for label, value in field.values.items()},
         "secret": field.secret,
     }
-
-
-def exchange_json(command: Decoded, answer: Answer) -> dict[str, object]:
-    """One exchange for machines."""
-    return {
-        "command": command.shown.replace(" ", ""),
-        "name": command.name,
-        "title": command.title,
-        "applet": command.command.applet if command.command else None,
-        "channel": command.channel,
-        "fields": [_part_json(part) for part in command.fields],
-        "response": answer.shown.replace(" ", ""),
-        "sw": f"{answer.sw:04X}",
-        "ok": answer.ok,
-        "meaning": answer.meaning,
-        "response_fields": [_part_json(part) for part in answer.fields],
-    }
-
-
-def _part_json(part: Part) -> dict[str, object]:
-    value: dict[str, object] = {"name": part.name, "hex": part.hex}
-    if part.meaning:
-        value["meaning"] = part.meaning
-    if part.parts:
-        value["parts"] = [_part_json(one) for one in part.parts]
-    return value

@@ -5,7 +5,12 @@ grants, is the applet's business.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+S8: Final = 8
+S16: Final = 16
+"""Bytes of SCP03's challenges and MACs in its two modes. Amendment D table 5-1."""
+_C_MAC: Final = 0x04
 
 
 class WrongMacError(ValueError):
@@ -56,3 +61,8 @@ class Channel(Protocol):
     def decrypt_key(self, encrypted: bytes) -> bytes:
         """Answer a key that PUT KEY carries (whole blocks), decrypted with the data encryption key."""
         ...
+
+
+def plain_class(cla: int) -> bytes:
+    """Answer a class byte without what says that the command is secured, on the same channel. 11.1.4."""
+    return bytes((cla & ~0x20 if cla & 0x40 else cla & ~_C_MAC,))

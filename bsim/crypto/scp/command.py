@@ -4,10 +4,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from bsim.apdu import CLAS, body
-from bsim.crypto.scp import WrongMacError
+from bsim.crypto.scp import WrongMacError, plain_class
 from bsim.sw import SW, SwError
-
-_C_MAC = 0x04
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,6 @@ class Secured:
 
     def _length(self, length: int) -> bytes:
         return length.to_bytes(1, "big") if len(self.lc) == 1 else b"\0" + length.to_bytes(2, "big")
-
-
-def plain_class(cla: int) -> bytes:
-    """Answer a class byte without what says that the command is secured, on the same channel. 11.1.4."""
-    return bytes((cla & ~0x20 if cla & 0x40 else cla & ~_C_MAC,))
 
 
 def is_secured_with(level: int, bit: int) -> bool:

@@ -15,8 +15,6 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from bsim.crypto.scp import Keys, WrongMacError
 from bsim.crypto.scp.command import Secured, is_secured_with, pad, unpad
 
-S8: Final = 8
-S16: Final = 16
 LEVELS: Final = frozenset({0x00, 0x01, 0x03, 0x11, 0x13, 0x33})
 _BLOCK: Final = 16
 # Amendment D table 4-1: what a derivation is for.
@@ -28,11 +26,6 @@ _S_MAC: Final = 0x06
 _S_RMAC: Final = 0x07
 # Warnings are answers too; an error has no MAC. Amendment D 6.2.5.
 _PROTECTED: Final = frozenset({0x90, 0x62, 0x63})
-
-
-def options(size: int) -> int:
-    """The parameter i of S8 or S16 mode. Amendment D table 5-1."""
-    return 0x71 if size == S16 else 0x70
 
 
 class Scp03:

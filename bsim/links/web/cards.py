@@ -10,7 +10,6 @@ from bsim.links.web.hosted import Hosted, Power
 from bsim.links.web.message import Refusal
 from bsim.links.web.operation import Call, Operation
 from bsim.links.web.schema import flag, listed, obj, text, whole
-from bsim.links.web.state import STATE, state
 
 
 def card_json(card: Hosted) -> dict[str, object]:
@@ -126,11 +125,6 @@ async def _fork(call: Call) -> object:
     return card_json(await outcome if isinstance(outcome, Awaitable) else outcome)
 
 
-def _state(call: Call) -> object:
-    card = call.card
-    return card.line.run(lambda: state(card), slow=card.slow())
-
-
 _CARD: Final = "/v1/cards/{card}"
 _SNAPSHOTS: Final = obj(("snapshots",), snapshots=listed(text()))
 _NAMED: Final = obj(("name",), name=shapes.SNAPSHOT)
@@ -160,9 +154,6 @@ OPERATIONS: Final = (
     ),
     Operation("GET", _CARD, "getCard", "One card", _get, shapes.CARD, refusals=(404,)),
     Operation("DELETE", _CARD, "deleteCard", "Let go of a card", _delete, {}, status=204, refusals=(404,)),
-    Operation(
-        "GET", f"{_CARD}/state", "cardState", "What the card says of itself", _state, STATE, refusals=(404, 409, 503)
-    ),
     Operation("POST", f"{_CARD}/reset", "resetCard", "Power-cycle", _reset, shapes.ATR, refusals=(404, 409, 503)),
     Operation(
         "POST",

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from threading import Condition, Event
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bsim.card import T0
 from bsim.handset import Handset, User
 from bsim.handset.remote import SILENCE, Dialogue, RemoteUser
 from bsim.lab.emulated import EmulatedCard
-from bsim.lab.fault_rules import Rule
 from bsim.lab.faults import Faults
 from bsim.links.web.line import Line, OnLine
 from bsim.links.web.log import CardLog, Tap
 from bsim.ports import Card, CardRemoved
 from bsim.spec import spec
 from bsim.store import StoreError
+
+if TYPE_CHECKING:
+    from bsim.lab.fault_rules import Rule
 
 # What takes a millisecond and more, by PBKDF2: never in the event loop.
 _SLOW: Final = frozenset(
@@ -38,8 +40,7 @@ class Power(StrEnum):
     REMOVED = "removed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+class Traits(NamedTuple):
     """What is told of a card and never changes; `quick`: no command takes longer than others may be kept waiting."""
 
     name: str
@@ -50,11 +51,10 @@ class Traits:
     quick: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misbehaviour:
+class Misbehaviour(NamedTuple):
     """The faults a card begins with."""
 
-    rules: tuple[Rule | str, ...] = ()
+    rules: "tuple[Rule | str, ...]" = ()
     seed: int | None = None
 
 

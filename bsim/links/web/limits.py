@@ -1,11 +1,9 @@
 """What one server gives at most. Past each limit somebody is refused and told; nobody else is slowed down."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Sizes are bytes, times seconds.
 
     `waiting` is how many requests may wait for one card, `calls` how many signatures are under way; `rate` and `burst`

@@ -14,9 +14,7 @@ from bsim.applets.proactive import CommandType, Result
 from bsim.handset.remote import Dialogue
 from bsim.links.web.message import encode
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
-from bsim.spec import spec
-from bsim.spec.decode import Decoder
-from bsim.spec.render import exchange_json
+from bsim.spec.late_decoder import LateDecoder
 
 Tell = Callable[[str], None]
 """Is told of an event, in whatever thread it happens."""
@@ -72,7 +70,7 @@ class Tap:
     def __init__(self, card: Card, log: CardLog) -> None:
         self._card: Final = card
         self._log: Final = log
-        self._decoder: Final = Decoder(spec())
+        self._decoder: Final = LateDecoder()
 
     def reset(self) -> bytes:
         """Power-cycle the card."""
@@ -93,7 +91,7 @@ class Tap:
             self._log.add("lost", name=decoded.name, command=decoded.shown.replace(" ", ""), lost=kind)
             raise
         took = round(time.perf_counter() - begun, 6)
-        self._log.add("exchange", took=took, **exchange_json(decoded, self._decoder.response(decoded, response)))
+        self._log.add("exchange", took=took, **self._decoder.exchange_json(decoded, response))
         return response
 
 

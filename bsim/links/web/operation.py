@@ -2,20 +2,20 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from bsim.links.web.message import JSON, Refusal, Request, Response, as_json
+from bsim.links.web.router import steps
 from bsim.links.web.schema import Schema, SchemaError, check
 
 if TYPE_CHECKING:
     from bsim.links.web.hosted import Hosted
     from bsim.links.web.site import Site
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9/._~-]*")
 _DIGITS: Final = 9
 _DEEPEST: Final = 100
 _SAFE: Final = 1 << 53
@@ -67,7 +67,7 @@ class Operation:
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """The path cut at its slashes."""
-        return tuple(self.path.strip("/").split("/"))
+        return steps(self.path)
 
     def call(self, site: "Site", request: Request, path: Mapping[str, str]) -> "Response | Awaitable[Response]":
         """Check a request and carry it out."""
@@ -148,39 +148,3 @@ def _number(text: str) -> float:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
-
-
-class Router:
-    """Finds the operation for a method and a path."""
-
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self.operations: Final = tuple(operations)
-        self._tree: Final[dict[str, Any]] = {}
-        for operation in operations:
-            node = self._tree
-            for step in operation.steps:
-                node = node.setdefault("{}" if step.startswith("{") else step, {})
-            node.setdefault("", {})[operation.method] = operation
-
-    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """Answer the operation and what stands for its path's names; Refusal 404 or 405."""
-        methods = self.methods(path)
-        operation = methods.get("GET" if method == "HEAD" else method)
-        if operation is None:
-            allowed = ", ".join(sorted(methods))
-            raise Refusal(405, f"this path takes {allowed}", headers=(("Allow", allowed),))
-        steps = path.strip("/").split("/")
-        named = zip(operation.steps, steps, strict=True)
-        return operation, {name[1:-1]: step for name, step in named if name.startswith("{")}
-
-    def methods(self, path: str) -> Mapping[str, Operation]:
-        """Answer what a path takes; Refusal 404 if nothing. No path here needs escapes, so none is understood."""
-        node: dict[str, Any] | None = self._tree if _PLAIN.fullmatch(path) else None
-        for step in path.removeprefix("/").split("/") if node is not None else ():
-            if node is None:
-                break
-            node = node.get(step) or (node.get("{}") if step not in {"", ".", ".."} else None)
-        if not node or "" not in node:
-            raise Refusal(404, "there is nothing at this path; /v1/openapi.json lists what there is")
-        found: Mapping[str, Operation] = node[""]
-        return found

@@ -1,7 +1,7 @@
 """The console's files, as they are answered: one page that fetches nothing from anywhere else."""
 
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from bsim.links.web.message import Response
@@ -22,7 +22,7 @@ _POLICY: Final = (
 def pages() -> Mapping[str, Response]:
     """Answer the responses by path; the page itself is at / and /console."""
     found: dict[str, Response] = {}
-    for file in (files("bsim.links.web") / "console").iterdir():
+    for file in Path(__file__).with_name("console").iterdir():
         kind = _KINDS.get(file.name.rpartition(".")[2])
         if kind is not None:
             headers = [("Content-Security-Policy", _POLICY), ("Referrer-Policy", "no-referrer")]

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Final
 
-from bsim.handset import ScriptedUser, User
+from bsim.handset import User
 from bsim.lab.emulated import EmulatedCard
-from bsim.links.omapi import READERS
 from bsim.links.web.hosted import WELL_BEHAVED, Base, Hosted, Misbehaviour, Phone, Traits, Wiring
 from bsim.links.web.limits import Limits
 from bsim.links.web.line import Line
@@ -19,6 +18,8 @@ from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
 
 WEB: Final = "web"
+READERS: Final = ("SIM1", "SIM2")
+"""The phone's slots, as Android names them."""
 _LEAST_LINES: Final = 256
 
 Publish = Callable[[str, str], None]
@@ -175,4 +176,8 @@ def _shown(handset: str) -> str:
 
 def scripted(handset: str, bpin: str = "123456", new_bpin: str | None = None) -> User | None:
     """The user a handset's name stands for: a script, or None for `web` and `none`; ValueError for what is neither."""
-    return None if handset in {WEB, "none"} else ScriptedUser(handset, bpin, new_bpin)
+    if handset in {WEB, "none"}:
+        return None
+    from bsim.handset.script import ScriptedUser  # noqa: PLC0415 - for users that follow a script
+
+    return ScriptedUser(handset, bpin, new_bpin)

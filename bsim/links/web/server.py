@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from bsim.links.web.guard import is_loopback
-from bsim.links.web.http import HttpConnection
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.rack import Rack
 from bsim.links.web.site import Site
@@ -95,7 +94,7 @@ class WebServer:
         self._loop = loop = asyncio.get_running_loop()
         self.site.begin(loop)
         self._quiet_accepts(loop)
-        server = await loop.create_server(lambda: HttpConnection(self.site), sock=self._socket, backlog=_BACKLOG)
+        server = await loop.create_server(self._connection, sock=self._socket, backlog=_BACKLOG)
         self._running.set()
         ready()
         try:
@@ -106,6 +105,11 @@ class WebServer:
             server.close()
             self.site.end()
             await asyncio.sleep(0)
+
+    def _connection(self) -> asyncio.Protocol:
+        from bsim.links.web.http import HttpConnection  # noqa: PLC0415 - when the first client comes: a quick start
+
+        return HttpConnection(self.site)
 
     async def _nap(self, loop: asyncio.AbstractEventLoop) -> None:
         """A second, or less if `stop` comes."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bsim.links.omapi import READERS
+from bsim.links.web.rack import READERS
 from bsim.links.web.schema import Schema, flag, listed, maybe, obj, text, whole
 from bsim.profiles import PROFILES
 from bsim.profiles.states import STATES

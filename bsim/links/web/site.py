@@ -1,51 +1,42 @@
 """What one server is: its cards, its operations, its page, and who is connected. Runs in one event loop's thread."""
 
+import asyncio
 import logging
 import threading
 import time
-from asyncio import AbstractEventLoop, Protocol
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Protocol
 
-from bsim import __version__
-from bsim.links.omapi import Kind, OmapiError
-from bsim.links.web import assets, cards, lab_ops, openapi, phone, rpc, talk
 from bsim.links.web.guard import TOKEN_PROTOCOL, Guard
 from bsim.links.web.hosted import Hosted
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.message import Refusal, Request, Response, as_json
-from bsim.links.web.operation import Call, Operation, Router
 from bsim.links.web.page import pages
+from bsim.links.web.parts import PARTS
 from bsim.links.web.rack import Rack
+from bsim.links.web.router import Router
 from bsim.ports import CardLost
 from bsim.store import StoreError
 
 if TYPE_CHECKING:
     from bsim.links.web.feed import Feed
     from bsim.links.web.http import HttpConnection
+    from bsim.links.web.rpc import Signers
+    from bsim.links.web.sessions import Sessions
 
 _log: Final = logging.getLogger(__name__)
-_OMAPI: Final = {
-    Kind.NO_SUCH_ELEMENT: 404,
-    Kind.SECURITY: 403,
-}
 _FEED: Final = ("v1", "cards", "feed")
 _FIRST: Final = 10_000
 
 
-def _document(call: Call) -> object:
-    return openapi.document(call.site.router.operations, __version__, token=call.site.guarded)
+class _OfCards(Protocol):
+    """What a part of the API keeps for cards."""
 
-
-OPERATIONS: Final = (
-    *cards.OPERATIONS,
-    *talk.OPERATIONS,
-    *phone.OPERATIONS,
-    *lab_ops.OPERATIONS,
-    *assets.OPERATIONS,
-    *rpc.OPERATIONS,
-    Operation("GET", "/v1/openapi.json", "openapi", "This document", _document, {"type": "object"}, public=True),
-)
+    def drop(self, card: Hosted) -> None:
+        """Forget a card: it goes."""
+        ...
 
 
 class Site:
@@ -60,16 +51,33 @@ class Site:
         self.limits: Final = limits
         self.guarded: Final = token is not None
         self.rack: Final = Rack(limits, self._publish, self._later)
-        self.sessions: Final = talk.Sessions(limits.sessions)
-        self.signers: Final = rpc.Signers(limits.approval_seconds)
+        self._of_cards: Final[list[_OfCards]] = []
         self._calls = 0
-        self.router: Final = Router(OPERATIONS)
+        self.router: Final = Router(PARTS)
         self._pages: Final = pages()
         self._guard: Final = Guard(token, origins, limits)
         self._connections: Final[dict[HttpConnection, None]] = {}
         self._feeds: Final[dict[str, list[Feed]]] = {}
         self._loop: AbstractEventLoop | None = None
         self._thread = 0
+
+    @cached_property
+    def sessions(self) -> "Sessions":
+        """The sessions of the Open Mobile API."""
+        from bsim.links.web.sessions import Sessions  # noqa: PLC0415 - for those who open one: a quick start
+
+        sessions = Sessions(self.limits.sessions)
+        self._of_cards.append(sessions)
+        return sessions
+
+    @cached_property
+    def signers(self) -> "Signers":
+        """What signs over JSON-RPC."""
+        from bsim.links.web.rpc import Signers  # noqa: PLC0415 - as above
+
+        signers = Signers(self.limits.approval_seconds)
+        self._of_cards.append(signers)
+        return signers
 
     def begin(self, loop: AbstractEventLoop) -> None:
         """Belong to an event loop, in its thread."""
@@ -96,8 +104,8 @@ class Site:
 
     def forget(self, card: Hosted) -> None:
         """Let go of all that belongs to a card that goes."""
-        self.sessions.drop(card)
-        self.signers.drop(card)
+        for part in self._of_cards:
+            part.drop(card)
         for feed in self._feeds.pop(card.number, []):
             feed.close()
 
@@ -155,7 +163,7 @@ class Site:
         self._guard.admit(request, public=operation.public)
         return operation.call(self, request, path)
 
-    def upgrade(self, request: Request) -> tuple[Protocol, list[tuple[str, str]]]:
+    def upgrade(self, request: Request) -> tuple[asyncio.Protocol, list[tuple[str, str]]]:
         """Turn a connection into the feed of a card; Refusal if it cannot be one."""
         from bsim.links.web.feed import Feed, accept  # noqa: PLC0415 - wsproto is for those who look on: a quick start
 
@@ -215,12 +223,14 @@ def _refused(fault: Exception) -> Response:
     """The answer to a request that was refused; what nobody expected is logged without what it carried."""
     if isinstance(fault, Refusal):
         return fault.response()
-    if isinstance(fault, OmapiError):
-        return Refusal(_OMAPI.get(fault.kind, 409), str(fault), fault.kind).response()
     if isinstance(fault, CardLost):
         return Refusal(409, str(fault), type(fault).__name__).response()
     from bsim.lab.replay import ReplayError  # noqa: PLC0415 - for the few whose card is a recording: a quick start
+    from bsim.links.omapi import Kind, OmapiError  # noqa: PLC0415 - as above
 
+    if isinstance(fault, OmapiError):
+        status = {Kind.NO_SUCH_ELEMENT: 404, Kind.SECURITY: 403}.get(fault.kind, 409)
+        return Refusal(status, str(fault), fault.kind).response()
     if isinstance(fault, StoreError | ReplayError):
         return Refusal(409, str(fault), type(fault).__name__).response()
     withheld = Exception("message withheld").with_traceback(fault.__traceback__)

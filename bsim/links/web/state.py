@@ -7,11 +7,12 @@ from typing import Final
 from bsim.client import Account, CardError, Wallet
 from bsim.links.omapi import OnChannel, Session
 from bsim.links.web.hosted import Hosted, Power
+from bsim.links.web.operation import Call, Operation
 from bsim.links.web.schema import Schema, flag, listed, maybe, obj, text, whole
 from bsim.ports import CardRemoved
 from bsim.tlv import TlvError
 
-SLOT: Final[Schema] = obj(
+_SLOT: Final[Schema] = obj(
     ("slot", "coin_type", "coin", "algorithm", "public_key", "address"),
     slot=whole(),
     coin_type=whole("SLIP-0044"),
@@ -20,19 +21,24 @@ SLOT: Final[Schema] = obj(
     public_key=text(),
     address=maybe(text("in the chain's own form, where it is known here")),
 )
-STATE: Final[Schema] = obj(
+_STATE: Final[Schema] = obj(
     ("version", "iccid", "slots", "seed", "life_cycle", "tries", "assets"),
     version=maybe(text("of the wallet applet")),
     iccid=maybe(text()),
     seed=maybe(flag("whether it has a seed; null where it does not say")),
-    slots=listed(SLOT),
+    slots=listed(_SLOT),
     life_cycle=maybe(text("factory, recovery, personalised, operational, blocked, terminated; null: it does not say")),
     tries=maybe(whole("of the BPIN, left")),
     assets=maybe(whole("how many collectibles it lists")),
 )
 
 
-def state(card: Hosted) -> dict[str, object]:
+def _state(call: Call) -> object:
+    card = call.card
+    return card.line.run(lambda: _said(card), slow=card.slow())
+
+
+def _said(card: Hosted) -> dict[str, object]:
     """Read the card; CardRemoved if there is none."""
     found: dict[str, object] = dict.fromkeys(("version", "iccid", "seed", "life_cycle", "tries", "assets"))
     found["slots"] = []
@@ -84,3 +90,16 @@ def _slot(account: Account) -> dict[str, object]:
         "public_key": account.public_key.hex(),
         "address": account.address,
     }
+
+
+OPERATIONS: Final = (
+    Operation(
+        "GET",
+        "/v1/cards/{card}/state",
+        "cardState",
+        "What the card says of itself",
+        _state,
+        _STATE,
+        refusals=(404, 409, 503),
+    ),
+)
