@@ -141,13 +141,17 @@ class Rig:
             self.data = response[:-2]
             if len(raw) >= 4:
                 shadow.note(raw, entry, channel, response)
-                if self.over_t0 and response[-2] == _WRONG_LE:
+                if (self.over_t0 and response[-2] == _WRONG_LE) or (entry is not None and entry.manages):
                     self._look_again()
         else:
             self.sw, self.data = 0, _NOTHING
 
     def _look_again(self) -> None:
-        """Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length."""
+        """What is selected may be another now, though nothing was selected.
+
+        Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length. And
+        an application that is locked or deleted is not selected any more, on whatever channel.
+        """
         known = self.shadow.selected
         for number in [number for number in known if number not in self.uicc.open_channels]:
             del known[number]
