@@ -15,6 +15,7 @@ from bsim.fuzz.files import Folder, Seed, read_seeds
 from bsim.fuzz.finding import Finding, FindingError, parse
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.oracles import CHECKS, Judge
+from bsim.fuzz.regress import check
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.shrink import reach, smallest_cover
@@ -40,6 +41,37 @@ FINDING = Finding(
     "0.1.0",
     42,
 )
+
+# What was found once, and is mended.
+A_CHAIN_IN_A_CHANNEL = """\
+# what: a chain ended the routes of a secure channel in which nothing need be secured
+# key: metamorphic/IMPORT_SEED in a chain
+# card: operational
+SELECT                       00A4040C 08A000000533C000FF
+WALLET_INITIALIZE_UPDATE     80503000 080000000000000000
+WALLET_EXTERNAL_AUTHENTICATE 84820000 1000000000000000000000000000000000 ~channel
+IMPORT_SEED                  80D10000 0200FF
+"""
+A_LOCKED_APPLICATION = """\
+# what: an application that was locked was taken for selected on another channel
+# key: sw-conformance/no command 6A82
+# card: operational
+SELECT                   00A4040C
+GP_INITIALIZE_UPDATE     80500100 080001020304050607
+GP_EXTERNAL_AUTHENTICATE 84820000 1000000000000000000000000000000000 ~channel
+MANAGE_CHANNEL           00700003 00
+SELECT                   03A4040C 08A000000533C000FF
+GP_SET_STATUS            80F04083 10A000000533C000FF860000000000054D
+?                        03DC7E1B 0172
+"""
+A_WARNING_OVER_T0 = """\
+# what: the last of the bytes came with the warning of the command they answer
+# key: sw-conformance/GET_RESPONSE 6300
+# card: t0
+SELECT          00A40400 08A000000533C000FF
+GET_CERTIFICATE 80DF0000
+GET_RESPONSE    00C00000 00
+"""
 
 
 def run(**options: object) -> Campaign:
@@ -69,6 +101,11 @@ def test_the_corpus_finds_nothing() -> None:
         for seed in seeds:
             hit, used = replayer.run(seed.root, seed.steps)
             assert hit is None, f"{seed.name}, step {used}: {hit}"
+
+
+@pytest.mark.parametrize("found", [A_CHAIN_IN_A_CHANNEL, A_LOCKED_APPLICATION, A_WARNING_OVER_T0])
+def test_what_was_found_is_mended(found: str) -> None:
+    check(found)
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -8,7 +8,6 @@ from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
 from bsim.spec import Example
 
-
 _WELL: Final = frozenset({"90", "91", "62", "63"})
 
 
