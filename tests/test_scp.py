@@ -42,6 +42,7 @@ def test_scp02_session_of_a_card() -> None:
     session = SESSIONS["scp02"]
     one = authenticate(session, Scp02)
     for plain, secured in session["commands"]:
+        assert one.secured(bytes.fromhex(plain)).hex() == secured.lower()
         assert one.unwrap(bytes.fromhex(secured)).hex() == plain.lower()
     assert one.wrap(b"\x01\x90\x00") == b"\x01\x90\x00"
 
@@ -50,10 +51,12 @@ def test_scp02_session_of_a_card() -> None:
 def test_scp03_session_of_a_card(session: dict[str, Any]) -> None:
     one = authenticate(session, Scp03)
     for number, (plain, secured) in enumerate(session["commands"]):
+        assert one.secured(bytes.fromhex(plain)).hex() == secured.lower()
         assert one.unwrap(bytes.fromhex(secured)).hex() == plain.lower()
         if number == 0:
             answered, protected = map(bytes.fromhex, session["response"])
             assert one.wrap(answered + b"\x90\x00") == protected + b"\x90\x00"
+            assert one.opened(protected + b"\x90\x00") == answered + b"\x90\x00"
 
 
 @pytest.mark.parametrize("number", range(len(SESSIONS["scp03"])))

@@ -10,15 +10,16 @@ from bsim.fuzz import cards, values
 from bsim.fuzz.grammar import Entry, Grammar, on_channel
 from bsim.fuzz.mutate import mutate
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import OPENS, PLAIN, POWER_CYCLE, PROVES, Step, cut, send
+from bsim.fuzz.steps import OPENS, PLAIN, POWER_CYCLE, PROVES, SECURES, Step, cut, send
 from bsim.fuzz.terminal import Terminal
 
 _CHAIN: Final = 0x10
-_PROOFS: Final = {
+PROOFS: Final = {
     "EXTERNAL_AUTHENTICATE": PROVES,
     "GP_EXTERNAL_AUTHENTICATE": OPENS,
     "WALLET_EXTERNAL_AUTHENTICATE": OPENS,
 }
+"""What in a command follows from a challenge that the card gave or took."""
 _SLOW_ONE_IN: Final = 8
 _RESULTS: Final = (
     Result.TERMINATED_BY_USER,
@@ -80,7 +81,7 @@ class Generator:
         if roll < 0.3:
             return [*steps[:-1], cut(raw, 1 + int(rng.random() * 2), after=rng.random() < 0.5, link=link)]
         if roll < 0.85:
-            return [*steps[:-1], (kind, mutate(rng, entry, raw), PLAIN)]
+            return [*steps[:-1], (kind, mutate(rng, entry, raw), link if link == SECURES else PLAIN)]
         return steps
 
     def command(self, rig: Rig, entry: Entry, channel: int) -> list[Step]:
@@ -93,9 +94,12 @@ class Generator:
             raw = bytes((on_channel(entry.command.cla[0], channel),)) + raw[1:] if channel else raw
         else:
             raw = self._made(entry, channel)
-        link = _PROOFS.get(entry.name, PLAIN) if rng.random() < 0.7 else PLAIN
-        if link == OPENS and rng.random() < 0.6:
+        link = PROOFS.get(entry.name, PLAIN) if rng.random() < 0.7 else PLAIN
+        if link == OPENS and rng.random() < 0.4:
             raw = raw[:2] + b"\0" + raw[3:]  # a channel on which commands need no securing
+        # The card's own commands need no securing, and may have it.
+        if link == PLAIN and rig.must_secure(channel) and rng.random() < (0.1 if entry.applet == "uicc" else 0.9):
+            return [send(raw, SECURES)]
         if entry.command.chaining and len(raw) > 7 and rng.random() < 0.4:
             return self._chain(raw)
         return [send(raw, link)]

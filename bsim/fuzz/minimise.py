@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bsim.apdu import CLAS, CommandApdu
+from bsim.apdu import CLAS, MAX_LC, CommandApdu
 from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.grammar import Entry, on_channel
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.steps import PLAIN, SEND, Step
+from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
 from bsim.spec import domains
 from bsim.sw import SwError
 
 MOST: Final = 600
 """Replays that one minimisation may take."""
+_CHAIN: Final = 0x10
 _HANGING: Final = 12  # replays of something that hangs: each costs its whole patience
+_FREE: Final = frozenset({PLAIN, SECURES})  # what is in such a command follows from nothing else
 _PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
 
 
@@ -49,6 +51,7 @@ class Minimiser:
         self._ddmin()
         self._plainer_card()
         self._one_channel()
+        self._whole_commands()
         self._plainer_steps()
         self._ddmin()
 
@@ -108,6 +111,17 @@ class Minimiser:
             self.steps = plain
             self._ddmin()
 
+    def _whole_commands(self) -> None:
+        """Each chain as one command."""
+        at = 0
+        while at + 1 < len(self.steps):
+            joined = _joined(self.steps[at], self.steps[at + 1])
+            fewer = [] if joined is None else [*self.steps[:at], joined, *self.steps[at + 2 :]]
+            if fewer and self._hits(self.root, fewer) == len(fewer):
+                self.steps = fewer
+            else:
+                at += 1
+
     def _plainer_steps(self) -> None:
         for at in range(len(self.steps)):
             for change in _CHANGES:
@@ -133,6 +147,19 @@ def _plain(root: str) -> int:
     return _PLAINEST.index(root) if root in _PLAINEST else len(_PLAINEST)
 
 
+def _joined(first: Step, second: Step) -> Step | None:
+    """A part of a chain and the next in one; None if they are none."""
+    begun, goes_on = first[1], second[1]
+    if not begun or not begun[0] & _CHAIN or goes_on[:1] not in {begun[:1], bytes((begun[0] & ~_CHAIN,))}:
+        return None
+    try:
+        head, tail = CommandApdu.parse(begun), CommandApdu.parse(goes_on)
+    except SwError:
+        return None
+    same = begun[1:4] == goes_on[1:4] and len(head.data) + len(tail.data) <= MAX_LC
+    return (second[0], replace(tail, data=head.data + tail.data).encode(), second[2]) if same else None
+
+
 Change = Callable[[Entry | None, Step], Iterator[Step]]
 
 
@@ -140,6 +167,12 @@ def _powered(_entry: Entry | None, step: Step) -> Iterator[Step]:
     """Without the power cut."""
     if step[0] > SEND + 1:
         yield SEND, step[1], step[2]
+
+
+def _unsecured(_entry: Entry | None, step: Step) -> Iterator[Step]:
+    """As it is, and not as a host secures it."""
+    if step[2] == SECURES:
+        yield step[0], step[1], PLAIN
 
 
 def _basic_channel(_entry: Entry | None, step: Step) -> Iterator[Step]:
@@ -151,18 +184,18 @@ def _basic_channel(_entry: Entry | None, step: Step) -> Iterator[Step]:
 
 def _an_example(entry: Entry | None, step: Step) -> Iterator[Step]:
     """The declaration's own example of the command."""
-    if entry is not None and step[2] == PLAIN:
+    if entry is not None and step[2] in _FREE:
         for raw in entry.examples[:2]:
-            yield step[0], raw, PLAIN
+            yield step[0], raw, step[2]
 
 
 def _smallest(entry: Entry | None, step: Step) -> Iterator[Step]:
     """The plainest legal values."""
-    if entry is None or step[2] != PLAIN or not entry.command.data or entry.tlv:
+    if entry is None or step[2] not in _FREE or not entry.command.data or entry.tlv:
         return
     data = b"".join(domains.of(field).legal[0] for field in entry.command.data)
     raw = step[1]
-    yield step[0], raw[:4] + (bytes((len(data),)) + data if data else b""), PLAIN
+    yield step[0], raw[:4] + (bytes((len(data),)) + data if data else b""), step[2]
 
 
 def _shorter(_entry: Entry | None, step: Step) -> Iterator[Step]:
@@ -171,14 +204,14 @@ def _shorter(_entry: Entry | None, step: Step) -> Iterator[Step]:
         apdu = CommandApdu.parse(step[1])
     except SwError:
         return
-    if step[2] != PLAIN:
+    if step[2] not in _FREE:
         return
     if apdu.le is not None and apdu.data:
-        yield step[0], replace(apdu, le=None).encode(), PLAIN
+        yield step[0], replace(apdu, le=None).encode(), step[2]
     if len(apdu.data) > 1:
         for size in (1, len(apdu.data) // 2):
-            yield step[0], replace(apdu, data=apdu.data[:size]).encode(), PLAIN
-        yield step[0], replace(apdu, data=bytes(len(apdu.data))).encode(), PLAIN
+            yield step[0], replace(apdu, data=apdu.data[:size]).encode(), step[2]
+        yield step[0], replace(apdu, data=bytes(len(apdu.data))).encode(), step[2]
 
 
-_CHANGES: Final[tuple[Change, ...]] = (_powered, _basic_channel, _an_example, _smallest, _shorter)
+_CHANGES: Final[tuple[Change, ...]] = (_powered, _unsecured, _basic_channel, _an_example, _smallest, _shorter)

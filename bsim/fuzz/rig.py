@@ -7,21 +7,24 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Final
 
-from bsim.apdu import CLAS
+from bsim.apdu import CLAS, body
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
+from bsim.crypto.scp import Channel, Level, WrongMacError
 from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
 from bsim.fuzz.shadow import Shadow
-from bsim.fuzz.steps import OPENS, RESET, SEND, Step, cut_of
+from bsim.fuzz.steps import OPENS, RESET, SECURES, SEND, Step, cut_of
 from bsim.lab.powercut import PowerCut
 from bsim.ports import Card
+from bsim.sw import OK, SwError
 
 Wrap = Callable[[Uicc], None]
 _NOTHING: Final = b""
 _REMEMBERED: Final = 4096
 _WRONG_LE: Final = 0x6C
+_WAITS: Final = 0x91
 _GET_RESPONSE: Final = b"\xc0\0\0"
 
 
@@ -37,6 +40,7 @@ class Rig:
         "channel",
         "data",
         "entry",
+        "forged",
         "grammar",
         "inside",
         "kind",
@@ -47,6 +51,7 @@ class Rig:
         "response",
         "rights",
         "root",
+        "secured",
         "shadow",
         "states",
         "steps",
@@ -73,6 +78,8 @@ class Rig:
         self.inside = True  # what is selected is known, and not followed from outside
         self.asks_le = True  # what a reader's own T=0 does with Le is not the card's
         self.busy = False
+        self.secured: Channel | None = None  # the secure channel in which the last command was sent
+        self.forged = False  # whether the host could not open the answer
         self.steps = 0
         self.kind, self.raw, self.response, self.sw = SEND, _NOTHING, _NOTHING, 0
         self.whole: bytes | None = None
@@ -98,6 +105,7 @@ class Rig:
             self.reset_card()
         else:
             raw = self._opening(raw) if link == OPENS else raw
+            self.secured = self._open_channel(raw) if link == SECURES else None
             self.send(kind, self.shadow.resolve(raw, link) if link else raw)
         self.writes = self.store.changes
 
@@ -108,6 +116,21 @@ class Rig:
             return raw
         proof = session.begun[1].proof(raw[2])
         return raw[:4] + bytes((len(proof),)) + proof
+
+    def must_secure(self, channel: int) -> bool:
+        """Whether commands on a channel must be secured now."""
+        session = self.uicc.session(channel)
+        return isinstance(session, SecureSession) and session.secure is not None and session.secure.level > Level.NONE
+
+    def _open_channel(self, raw: bytes) -> Channel | None:
+        """The secure channel in which a command must be sent; None where none is open, or it is no command."""
+        try:
+            body(raw)
+        except SwError:
+            return None
+        channel = CLAS[raw[0]].channel
+        session = self.uicc.session(channel)
+        return session.secure if self.must_secure(channel) and isinstance(session, SecureSession) else None
 
     def reset_card(self) -> None:
         """Power-cycle the card."""
@@ -133,7 +156,11 @@ class Rig:
             channel, entry = 0, None
             self.channel, self.entry, self.whole = channel, entry, raw
         self.busy = True
-        response = self.card.transmit(raw) if kind == SEND else self._with_cut(kind, raw)
+        # Beyond this line everything is as the host has it: what is secured is told and judged in the clear.
+        sent = raw if self.secured is None else self.secured.secured(raw)
+        response = self.card.transmit(sent) if kind == SEND else self._with_cut(kind, sent)
+        if self.secured is not None and response:
+            response = self._opened(self.secured, response)
         self.busy = False
         self.response = response
         if response:
@@ -145,6 +172,16 @@ class Rig:
                     self._look_again()
         else:
             self.sw, self.data = 0, _NOTHING
+
+    def _opened(self, channel: Channel, response: bytes) -> bytes:
+        data, sw = response[:-2], response[-2:]
+        try:
+            self.forged = False
+            # That a proactive command waits is the card's word, and not in the applet's MAC: terminals make it 9000.
+            return channel.opened(data + (OK if sw[0] == _WAITS else sw))[:-2] + sw
+        except WrongMacError:
+            self.forged = True
+            return response
 
     def _look_again(self) -> None:
         """What is selected may be another now, though nothing was selected.

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 from bsim.apdu import CLAS
+from bsim.fuzz.generate import PROOFS
 from bsim.fuzz.grammar import Entry, on_channel
 from bsim.fuzz.lead import Lead
+from bsim.fuzz.steps import OPENS, SECURES, send
 from bsim.fuzz.terminal import WITH_MENU
 
 _OTHER: Final = 3
@@ -74,6 +76,20 @@ def _as_often_as_there_are_tries(lead: Lead, entry: Entry, raw: bytes) -> bool:
     return True
 
 
+def _in_a_secure_channel(lead: Lead, entry: Entry, raw: bytes) -> bool:
+    """Secured as much as there is, commands and answers."""
+    openers = (one for one in lead.grammar.entries if one.applet == entry.applet and PROOFS.get(one.name) == OPENS)
+    opener = next(openers, None)
+    if opener is None:
+        return False
+    opens = next(one for one in opener.command.examples if one.sw == "9000")
+    begins = lead.grammar.by_name[opens.given[-1].partition(".")[0]]
+    lead.send(begins.examples[-1])
+    lead.step(send(opens.command[:2] + bytes((max(opener.command.p1.legal),)) + opens.command[3:], OPENS))
+    lead.step(send(raw, SECURES))
+    return True
+
+
 WAYS: Final[tuple[Way, ...]] = (
     _on_another_channel,
     _after_a_reset,
@@ -81,6 +97,7 @@ WAYS: Final[tuple[Way, ...]] = (
     _while_the_user_is_asked,
     _while_the_menu_is_set_up,
     _as_often_as_there_are_tries,
+    _in_a_secure_channel,
 )
 
 

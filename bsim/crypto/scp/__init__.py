@@ -5,6 +5,7 @@ grants, is the applet's business.
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
 
 
@@ -21,12 +22,23 @@ class Keys:
     dek: bytes = field(repr=False)
 
 
+class Level(IntEnum):
+    """How much of what is said is secured. GlobalPlatform 2.3.1 table 10-1."""
+
+    NONE = 0x00
+    C_MAC = 0x01
+    C_DECRYPTION = 0x03
+    R_MAC = 0x11
+    C_DECRYPTION_R_MAC = 0x13
+    R_ENCRYPTION = 0x33
+
+
 class Channel(Protocol):
     """A secure channel from the card's side, from INITIALIZE UPDATE on."""
 
     @property
-    def level(self) -> int:
-        """The security level that EXTERNAL AUTHENTICATE asked for; 0 before. GlobalPlatform 2.3.1 table 10-1."""
+    def level(self) -> Level:
+        """The security level that EXTERNAL AUTHENTICATE asked for; NONE before."""
         ...
 
     @property
@@ -55,4 +67,18 @@ class Channel(Protocol):
 
     def decrypt_key(self, encrypted: bytes) -> bytes:
         """Answer a key that PUT KEY carries (whole blocks), decrypted with the data encryption key."""
+        ...
+
+    def secured(self, raw: bytes) -> bytes:
+        """Answer a plain command as a host that knows the keys sends it next; it serves tests of the card.
+
+        SwError 6700 if it is no command.
+        """
+        ...
+
+    def opened(self, response: bytes) -> bytes:
+        """Answer what such a host reads in the response to the last command; it serves tests of the card.
+
+        WrongMacError if the MAC or the padding is wrong.
+        """
         ...

@@ -28,6 +28,22 @@ class Secured:
             raise SwError(SW.WRONG_LENGTH, "a secured command carries a MAC")
         return cls(raw[:4], raw[4:start], raw[start : end - size], raw[end - size : end], raw[end:])
 
+    @classmethod
+    def around(cls, raw: bytes, size: int, room: int = 0) -> Self:
+        """Begin to secure a plain command with a MAC of `size` bytes; encryption adds up to `room` to its data.
+
+        It becomes an extended APDU where a short one cannot hold it. SwError 6700 if it is no command.
+        """
+        start, end, le = body(raw)
+        is_long = start == 7 or end - start + room + size > 255
+        tail = b"" if le is None else le.to_bytes(3, "big")[1:] if is_long else bytes((le & 0xFF,))
+        lc = bytes(3 if is_long else 1)
+        return cls(secured_class(raw[0]) + raw[1:4], lc, raw[start:end], bytes(size), tail)
+
+    def encode(self) -> bytes:
+        """Write the command APDU."""
+        return self.header + self._length(len(self.data) + len(self.mac)) + self.data + self.mac + self.le
+
     def authenticated(self, data: bytes) -> bytes:
         """What the MAC is over: the header on channel 0, the length with the MAC in it, and the data."""
         # The class says "secured" and nothing of the channel. 11.1.4; Amendment D 6.2.4.
@@ -46,6 +62,11 @@ class Secured:
 def plain_class(cla: int) -> bytes:
     """Answer a class byte without what says that the command is secured, on the same channel. 11.1.4."""
     return bytes((cla & ~0x20 if cla & 0x40 else cla & ~_C_MAC,))
+
+
+def secured_class(cla: int) -> bytes:
+    """Undo `plain_class`."""
+    return bytes((cla | 0x20 if cla & 0x40 else cla | _C_MAC,))
 
 
 def is_secured_with(level: int, bit: int) -> bool:
