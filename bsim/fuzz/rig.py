@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Final
 
-from bsim.apdu import CLAS, body
+from bsim.apdu import CLAS
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
@@ -105,7 +105,7 @@ class Rig:
             self.reset_card()
         else:
             raw = self._opening(raw) if link == OPENS else raw
-            self.secured = self._open_channel(raw) if link == SECURES else None
+            self.secured = self._channel_of(raw) if link == SECURES else None
             self.send(kind, self.shadow.resolve(raw, link) if link else raw)
         self.writes = self.store.changes
 
@@ -122,15 +122,19 @@ class Rig:
         session = self.uicc.session(channel)
         return isinstance(session, SecureSession) and session.secure is not None and session.secure.level > Level.NONE
 
-    def _open_channel(self, raw: bytes) -> Channel | None:
-        """The secure channel in which a command must be sent; None where none is open, or it is no command."""
-        try:
-            body(raw)
-        except SwError:
-            return None
-        channel = CLAS[raw[0]].channel
+    def _channel_of(self, raw: bytes) -> Channel | None:
+        """The secure channel in which a command must be sent; None where there is none."""
+        channel = CLAS[raw[0]].channel if raw else 0
         session = self.uicc.session(channel)
         return session.secure if self.must_secure(channel) and isinstance(session, SecureSession) else None
+
+    def _as_host(self, channel: Channel, raw: bytes) -> bytes:
+        """Secure a command; what is none, or would be too long, is sent as it is."""
+        try:
+            return channel.secured(raw)
+        except SwError:
+            self.secured = None
+            return raw
 
     def reset_card(self) -> None:
         """Power-cycle the card."""
@@ -157,7 +161,7 @@ class Rig:
             self.channel, self.entry, self.whole = channel, entry, raw
         self.busy = True
         # Beyond this line everything is as the host has it: what is secured is told and judged in the clear.
-        sent = raw if self.secured is None else self.secured.secured(raw)
+        sent = raw if self.secured is None else self._as_host(self.secured, raw)
         response = self.card.transmit(sent) if kind == SEND else self._with_cut(kind, sent)
         if self.secured is not None and response:
             response = self._opened(self.secured, response)

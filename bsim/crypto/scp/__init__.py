@@ -72,7 +72,7 @@ class Channel(Protocol):
     def secured(self, raw: bytes) -> bytes:
         """Answer a plain command as a host that knows the keys sends it next; it serves tests of the card.
 
-        SwError 6700 if it is no command.
+        SwError 6700 if it is no command, or too long.
         """
         ...
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Self
 
-from bsim.apdu import CLAS, body
+from bsim.apdu import CLAS, MAX_LC, body
 from bsim.crypto.scp import WrongMacError
 from bsim.sw import SW, SwError
 
@@ -32,10 +32,13 @@ class Secured:
     def around(cls, raw: bytes, size: int, room: int = 0) -> Self:
         """Begin to secure a plain command with a MAC of `size` bytes; encryption adds up to `room` to its data.
 
-        It becomes an extended APDU where a short one cannot hold it. SwError 6700 if it is no command.
+        It becomes an extended APDU where a short one cannot hold it. SwError 6700 if it is no command, or too long.
         """
         start, end, le = body(raw)
-        is_long = start == 7 or end - start + room + size > 255
+        most = end - start + room + size
+        if most > MAX_LC:
+            raise SwError(SW.WRONG_LENGTH, "no APDU holds it and a MAC")
+        is_long = start == 7 or most > 255
         tail = b"" if le is None else le.to_bytes(3, "big")[1:] if is_long else bytes((le & 0xFF,))
         lc = bytes(3 if is_long else 1)
         return cls(secured_class(raw[0]) + raw[1:4], lc, raw[start:end], bytes(size), tail)
