@@ -461,3 +461,11 @@ def test_in_the_wallets_channel_too_everything_is_secured() -> None:
     assert version == bytes.fromhex("00519000")
     assert exchange(card, "00CA000002") == (b"", 0x6982)
     assert exchange(card, "00CA000002") == (b"\x00\x51", 0x9000)
+
+
+def test_a_warning_is_protected_as_success_is() -> None:
+    host = Host03(new_card(), keys())
+    assert host.open(0x33) == 0x9000
+    assert len(host.transmit(bytes.fromhex("0084000010"))) == 18
+    assert host.transmit(bytes.fromhex("0082000010") + bytes(16)) == b"\x63\x00"
+    assert host.transmit(bytes.fromhex("0082000010") + bytes(16)) == b"\x69\x84"  # an error is not

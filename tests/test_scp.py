@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import load
 
+from bsim.apdu import CommandApdu
 from bsim.crypto.scp import Channel, Keys, WrongMacError
 from bsim.crypto.scp.command import pad, unpad
 from bsim.crypto.scp.scp02 import Scp02
@@ -42,6 +43,7 @@ def test_scp02_session_of_a_card() -> None:
     session = SESSIONS["scp02"]
     one = authenticate(session, Scp02)
     for plain, secured in session["commands"]:
+        assert one.secured(bytes.fromhex(plain)).hex() == secured.lower()
         assert one.unwrap(bytes.fromhex(secured)).hex() == plain.lower()
     assert one.wrap(b"\x01\x90\x00") == b"\x01\x90\x00"
 
@@ -50,10 +52,12 @@ def test_scp02_session_of_a_card() -> None:
 def test_scp03_session_of_a_card(session: dict[str, Any]) -> None:
     one = authenticate(session, Scp03)
     for number, (plain, secured) in enumerate(session["commands"]):
+        assert one.secured(bytes.fromhex(plain)).hex() == secured.lower()
         assert one.unwrap(bytes.fromhex(secured)).hex() == plain.lower()
         if number == 0:
             answered, protected = map(bytes.fromhex, session["response"])
             assert one.wrap(answered + b"\x90\x00") == protected + b"\x90\x00"
+            assert one.opened(protected + b"\x90\x00") == answered + b"\x90\x00"
 
 
 @pytest.mark.parametrize("number", range(len(SESSIONS["scp03"])))
@@ -109,3 +113,29 @@ def test_padding(data: bytes, block: int) -> None:
 def test_wrong_padding(wrong: bytes) -> None:
     with pytest.raises(WrongMacError):
         unpad(wrong)
+
+
+@pytest.mark.parametrize("kind", [Scp02, Scp03])
+@pytest.mark.parametrize("level", [1, 3])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "80CA0042",
+        "80CA004200",
+        "80CA0042000000",
+        "80E29000 02 4200 00",
+        "80E29000 0000FF" + "5A" * 255 + "0100",
+        "80E29000 FF" + "5A" * 255 + "00",
+        "80E29000 F0" + "5A" * 240,
+        "C5E29000 02 4200",
+    ],
+)
+def test_what_a_host_secures_is_what_the_card_finds(kind: type[Scp02] | type[Scp03], level: int, plain: str) -> None:
+    keys = Keys(*(bytes(range(16)),) * 3)
+    one = kind(keys, 1, bytes(8), bytes(6 if kind is Scp02 else 8))
+    assert one.authenticate(level, one.proof(level))
+    apdu = CommandApdu.parse(bytes.fromhex(plain))
+    for _ in range(2):  # the chain of MACs goes on
+        assert CommandApdu.parse(one.unwrap(one.secured(bytes.fromhex(plain)))) == apdu
+    with pytest.raises(SwError):
+        one.secured(b"\x80\xe2\x90\0\0\xff\xff" + bytes(0xFFFF))

@@ -48,9 +48,9 @@ class SecureSession(Session):
         self.end_channel()
 
     def open_channel(self, channel: Channel) -> None:
-        """From now on this channel is open."""
+        """From now on this channel is open; at level 0 commands need no securing, and are routed as ever."""
         self.secure, self.begun = channel, None
-        self.routes = SecureRoutes(self.applet.routes, channel)
+        self.routes = SecureRoutes(self.applet.routes, channel) if channel.level & _C_MAC else self.applet.routes
 
     def end_channel(self) -> None:
         """No secure channel is open, or about to be."""
@@ -59,7 +59,7 @@ class SecureSession(Session):
 
 
 class SecureRoutes(dict[bytes, Route]):
-    """A session's routes while a secure channel is open on it; nothing is kept, as each MAC has its turn."""
+    """A session's routes while commands to it must be secured; nothing is kept, as each MAC has its turn."""
 
     def __init__(self, routes: Routes, channel: Channel) -> None:
         super().__init__()
@@ -69,8 +69,6 @@ class SecureRoutes(dict[bytes, Route]):
     def __missing__(self, header: bytes) -> Route:
         cla = CLAS[header[0]]
         if (cla.base, header[1]) in _IN_CLEAR:
-            return self._routes[header]
-        if not self._channel.level & _C_MAC:
             return self._routes[header]
         if cla.secure_messaging is SecureMessaging.PROPRIETARY:
             return self._chained if cla.chaining else self._secured

@@ -299,7 +299,7 @@ FAULTS: Final = {
             "reset",
             "a dialogue survives the reset",
             "access-control",
-            (3, 5),
+            (3, 4, 5),
             lambda: _attribute(Toolkit, "reset", _keeps_asking),
         ),
         Fault(

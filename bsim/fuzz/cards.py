@@ -4,13 +4,15 @@ Each starts from a fixed seed and takes its randomness from a counter: the same 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from bsim.applets import pins
+from bsim.applets import assets_state, pins, signing_state
+from bsim.applets.assets_state import MAX_CONTACTS, AssetsState
+from bsim.applets.signing_state import MAX_POLICIES, Policy, SigningState
 from bsim.applets.wallet_session import WalletRules
 from bsim.card import Uicc
 from bsim.crypto import envelope
@@ -25,6 +27,9 @@ BPIN: Final = "739154"
 NEW_BPIN: Final = "846205"
 OPENING_KEY: Final = TEST_OPENING_KEY
 ICCID: Final = "8986030000000000072"
+ACCOUNT: Final = b"0x610E0835a53264a8Aaa33A19f6Ae58FE25a493c7"
+"""The account of these cards' first Ethereum key."""
+_TEST_ACCOUNT: Final = b"0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 
 class CounterRng:
@@ -54,6 +59,8 @@ class Root:
     over_t0: bool = False
     before: Callable[[], Iterable[bytes]] = tuple
     """Commands that were sent to it before it is fuzzed."""
+    records: Callable[[], Mapping[str, bytes | None]] = dict
+    """What is stored otherwise than on a new card."""
 
 
 def _wrong_pins() -> Iterator[bytes]:
@@ -69,16 +76,23 @@ def _wrong_pins() -> Iterator[bytes]:
 
 
 def _files_to_the_brim() -> Iterator[bytes]:
-    """What fills the memory for files: large ones, then ever smaller ones, in the master file."""
+    """What fills the memory for files, but for a byte: large ones, then ever smaller ones, in the master file."""
     adm = next(code for code in pins.DEFAULT.codes if code.reference == pins.ADM)
     yield bytes((0, 0x20, 0, adm.reference, 8)) + adm.value
-    for size in (0x7FFF, 0x1000, 0x100, 0x10, 1):
-        for number in range(12):
-            identifier = bytes((0x2F, 0x80 + 16 * (size.bit_length() % 8) + number))
-            control = bytes.fromhex("82024121 8302") + identifier + bytes.fromhex("8A0105 8B032F0601 8002")
-            template = control + size.to_bytes(2, "big") + b"\x88\0"
-            yield b"\0\xe0\0\0" + bytes((len(template) + 2, 0x62, len(template))) + template
-            yield bytes.fromhex("00A40004023F00")
+    for number, size in enumerate((0x7FFF, *(1 << bits for bits in range(13, 6, -1)))):
+        control = bytes.fromhex("82024121 83022F") + bytes((0x80 + number,)) + bytes.fromhex("8A0105 8B032F0601 8002")
+        template = control + size.to_bytes(2, "big") + b"\x88\0"
+        yield b"\0\xe0\0\0" + bytes((len(template) + 2, 0x62, len(template))) + template
+
+
+def _full_lists() -> Mapping[str, bytes | None]:
+    """As many contacts and sites to log in to by itself as a card can have."""
+    contacts = AssetsState(contacts=tuple((f"Friend {n}", f"0x{n:040x}") for n in range(1, MAX_CONTACTS + 1)))
+    sites = [Policy(n, 1, 1, 2, 1_900_000_000, 1_600_000_000, f"site{n}.example") for n in range(1, MAX_POLICIES + 1)]
+    return {
+        **assets_state.LAYOUT.changes(AssetsState(), contacts),
+        **signing_state.LAYOUT.changes(SigningState(), SigningState(policies=tuple(sites))),
+    }
 
 
 def _deactivated_files() -> Iterator[bytes]:
@@ -101,8 +115,13 @@ ROOTS: Final = {
         Root("personalised", "a seed, and the BPIN it was shipped with", "bpin-unset"),
         Root("recovery", "no seed, and a BPIN of its user's", "recovery", True),
         Root("one-try-left", "one key, one BPIN try left", "one-try-left"),
-        Root("locked", "one key, no BPIN try left", "locked"),
-        Root("full", "a key in every slot", "full-127"),
+        Root(
+            "locked",
+            "one key, the BPIN it was shipped with, and no try left",
+            "locked",
+            records=lambda: {"wallet.bpin_is_default": b"\1"},
+        ),
+        Root("full", "a key in every slot, all contacts and sites it can have", "full-127", records=_full_lists),
         Root("terminated", "for ever out of use", "terminated"),
         Root("opening", "no seed, to be opened first", "factory", True, WalletRules(opening_required=True)),
         Root(
@@ -130,12 +149,18 @@ def entropy() -> bytes:
     return hashlib.sha256(b"bsim fuzz canary").digest()
 
 
+def at_home(raw: bytes) -> bytes:
+    """Answer an example's command with the account of the test card's seed replaced by that of these cards' seed."""
+    return raw.replace(_TEST_ACCOUNT, ACCOUNT)
+
+
 def make(name: str, wrap: Callable[[Uicc], None] = lambda _: None) -> tuple[Uicc, FaultyStore]:
     """Make a card of a kind, just powered on, and the store it writes to. `wrap` plants what is to be found in it."""
     root = ROOTS[name]
     words = None if root.blank else bip39.from_entropy(entropy())
     store = FaultyStore(RamStore())
     personalise(store, personalisation(mnemonic=words, blank=root.blank, bpin=BPIN, iccid=ICCID, state=root.state))
+    store.write(root.records())
     card = power_on(store, CounterRng(), rules=root.rules, keys_engine=_engine())
     for command in root.before():
         card.transmit(command)

@@ -116,24 +116,24 @@ class Explorer:
                     self._swarm()
 
     @contextmanager
-    def sequence(self, root: str) -> Iterator[Callable[[Step], Rig | None]]:
-        """Carry out given steps from a card's power-on. What is answered takes a step; after a hit it does nothing."""
-        at = next(node for node in self.starts if node.rig.root == root)
-        done: list[Step] = []
-        over = False
-
-        def do(step: Step) -> Rig | None:
-            nonlocal at, done, over
-            over = over or self._do(at, done, step, first=False)
-            if over:
-                return None
-            if self._is_new(at):
-                at, done = self._keep(at, done), []
-            return at.rig
-
+    def sequence(self, root: str) -> Iterator["Sequel"]:
+        """Carry out given steps from a card's power-on."""
+        start = next(node for node in self.starts if node.rig.root == root)
         with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
-            self._begin(at)
-            yield do
+            self._begin(start)
+            yield Sequel(self, start)
+
+    def follow(self, node: Node, done: list[Step], step: Step) -> tuple[bool, Node]:
+        """Carry out one step after those that are done; whether it was a hit, and the state that was kept last."""
+        if self._do(node, done, step, first=False):
+            return True, node
+        if self._is_new(node):
+            node, done[:] = self._keep(node, done), []
+        return False, node
+
+    def restored(self, state: int) -> None:
+        """The card of a sequence was brought back into a state."""
+        self._state = state
 
     def _burst(self) -> None:
         """From a state seen before, one to four moves."""
@@ -275,6 +275,40 @@ class Explorer:
             return
         indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
         self.generator.off = self._hung | {index for index in indexes if rng.random() < 0.25}
+
+
+class Sequel:
+    """Steps of one card, one after the other; each answers the card, or None once something was hit."""
+
+    def __init__(self, explorer: Explorer, start: Node) -> None:
+        self._explorer: Final = explorer
+        self._at = start
+        self._done: list[Step] = []
+        self._over = False
+
+    def __call__(self, step: Step) -> Rig | None:
+        """Carry out a step; after a hit it does nothing."""
+        if not self._over:
+            self._over, self._at = self._explorer.follow(self._at, self._done, step)
+        return None if self._over else self._at.rig
+
+    @property
+    def rig(self) -> Rig:
+        """The card."""
+        return self._at.rig
+
+    def here(self) -> Callable[[], None]:
+        """Answer what brings the card back to where it is now, as often as it is called."""
+        rig, at, done, over = self._at.rig, self._at, tuple(self._done), self._over
+        snapshot, state, sw, raw = rig.snapshot(), rig.state(), rig.sw, rig.raw
+
+        def back() -> None:
+            snapshot.restore()
+            rig.sw, rig.raw = sw, raw
+            self._at, self._done, self._over = at, list(done), over
+            self._explorer.restored(state)
+
+        return back
 
 
 _ALWAYS: Final = frozenset({"SELECT", "TERMINAL_PROFILE"})

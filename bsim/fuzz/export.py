@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bsim.fuzz.finding import Finding
-from bsim.fuzz.steps import RESET, Step, cut_of, text
+from bsim.fuzz.steps import RESET, SECURES, Step, cut_of, text
 
 FORMATS = ("text", "json", "pytest", "opensc")
 
@@ -34,7 +34,7 @@ def opensc_script(title: str, names: Sequence[str], steps: Sequence[Step]) -> st
         if step[0] == RESET:
             lines += [*_sent(batch), "opensc-tool --reset"]
             batch = []
-        elif cut_of(step[0]) is not None or not step[1]:
+        elif not _is_sent_as_it_stands(step):
             lines += [*_sent(batch), f"# not with a reader: {name} {text(step)}"]
             batch = []
         else:
@@ -48,11 +48,15 @@ def pysim_script(title: str, names: Sequence[str], steps: Sequence[Step]) -> str
     for name, step in zip(names, steps, strict=True):
         if step[0] == RESET:
             lines.append("reset")
-        elif cut_of(step[0]) is not None or not step[1]:
+        elif not _is_sent_as_it_stands(step):
             lines.append(f"# not with a reader: {name} {text(step)}")
         else:
             lines.append(f"apdu {step[1].hex().upper()}")
     return "\n".join(lines) + "\n"
+
+
+def _is_sent_as_it_stands(step: Step) -> bool:
+    return cut_of(step[0]) is None and bool(step[1]) and step[2] != SECURES
 
 
 def _sent(batch: list[str]) -> list[str]:

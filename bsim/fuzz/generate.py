@@ -5,22 +5,21 @@ from collections.abc import Sequence
 from typing import Final
 
 from bsim.apdu import CLAS
-from bsim.applets.proactive import CommandType, Result, TerminalResponse
+from bsim.applets.proactive import Result
 from bsim.fuzz import cards, values
 from bsim.fuzz.grammar import Entry, Grammar, on_channel
 from bsim.fuzz.mutate import mutate
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import ANSWERS, OPENS, PLAIN, POWER_CYCLE, PROVES, TYPES, Step, cut, send
-from bsim.spec import encode
+from bsim.fuzz.steps import OPENS, PLAIN, POWER_CYCLE, PROVES, SECURES, Step, cut, send
+from bsim.fuzz.terminal import Terminal
 
 _CHAIN: Final = 0x10
-_MORE, _WRONG_LE = 0x61, 0x6C
-_HABITS: Final = frozenset({_MORE, _WRONG_LE})
-_PROOFS: Final = {
+PROOFS: Final = {
     "EXTERNAL_AUTHENTICATE": PROVES,
     "GP_EXTERNAL_AUTHENTICATE": OPENS,
     "WALLET_EXTERNAL_AUTHENTICATE": OPENS,
 }
+"""What in a command follows from a challenge that the card gave or took."""
 _SLOW_ONE_IN: Final = 8
 _RESULTS: Final = (
     Result.TERMINATED_BY_USER,
@@ -28,7 +27,8 @@ _RESULTS: Final = (
     Result.NO_RESPONSE_FROM_USER,
     Result.TERMINAL_UNABLE,
 )
-_TEXTS: Final = ("", "0", "000000", "12345", "1234567", "abcdef", "\u4e2d\u56fd", "99999999999999999999")
+_ITEMS: Final = (1, 2, 3, 0xFF)
+_TEXTS: Final = ("", "\0", "0", "000000", "12345", "1234567", "abcdef", "\u4e2d\u56fd", "99999999999999999999")
 
 
 class Generator:
@@ -43,7 +43,8 @@ class Generator:
         self._off: frozenset[int] = frozenset()
         self._answering: dict[str, Sequence[Entry]] = {}
         by_name = grammar.by_name
-        self._fetch, self._answer = by_name["FETCH"], by_name["TERMINAL_RESPONSE"]
+        self._terminal: Final = Terminal(grammar)
+        self._answer = by_name["TERMINAL_RESPONSE"]
         self._select = by_name["SELECT"]
         self._used: Final = frozenset(entry.index for entry in self.commands)
         self._uses = {entry.name for entry in self.commands}
@@ -66,22 +67,13 @@ class Generator:
         rng, shadow = self.rng, rig.shadow
         roll = rng.random()
         if shadow.waiting and roll < 0.6 and "FETCH" in self._uses:
-            return [self._plain(self._fetch)]
+            return [self._terminal.fetch()]
         if shadow.fetched and roll < 0.6 and "TERMINAL_RESPONSE" in self._uses:
             return [self.answer(rig)]
-        if rig.sw >> 8 in _HABITS and roll < 0.6 and len(rig.raw) >= 4:
-            return [self._habit(rig)]
+        if roll < 0.6 and self._terminal.has_habit(rig):
+            return [self._terminal.habit(rig)]
         entry, channel = self._choose(rig, tried)
         return self.command(rig, entry, channel)
-
-    def _habit(self, rig: Rig) -> Step:
-        """What every T=0 client does: GET RESPONSE after 61xx, the same again with the right Le after 6Cxx."""
-        raw, length = rig.raw, rig.sw & 0xFF
-        if rig.sw >> 8 == _WRONG_LE:
-            return send(raw[:4] + bytes((length,)))
-        get_response = self._grammar.by_name["GET_RESPONSE"].command
-        cla = on_channel(get_response.cla[0], rig.channel)
-        return send(bytes((cla, get_response.ins, 0, 0, length)))
 
     def anything(self, rig: Rig) -> list[Step]:
         """Answer any move: a reset, a power cut, a channel that is not open, a spoiled command."""
@@ -99,7 +91,7 @@ class Generator:
         if roll < 0.3:
             return [*steps[:-1], cut(raw, 1 + int(rng.random() * 2), after=rng.random() < 0.5, link=link)]
         if roll < 0.85:
-            return [*steps[:-1], (kind, mutate(rng, entry, raw), PLAIN)]
+            return [*steps[:-1], (kind, mutate(rng, entry, raw), link if link == SECURES else PLAIN)]
         return steps
 
     def command(self, rig: Rig, entry: Entry, channel: int) -> list[Step]:
@@ -112,36 +104,30 @@ class Generator:
             raw = bytes((on_channel(entry.command.cla[0], channel),)) + raw[1:] if channel else raw
         else:
             raw = self._made(entry, channel)
-        link = _PROOFS.get(entry.name, PLAIN) if rng.random() < 0.7 else PLAIN
-        if link == OPENS and rng.random() < 0.6:
+        link = PROOFS.get(entry.name, PLAIN) if rng.random() < 0.7 else PLAIN
+        if link == OPENS and rng.random() < 0.4:
             raw = raw[:2] + b"\0" + raw[3:]  # a channel on which commands need no securing
+        # The card's own commands need no securing, and may have it.
+        if link == PLAIN and rig.must_secure(channel) and rng.random() < (0.1 if entry.applet == "uicc" else 0.9):
+            return [send(raw, SECURES)]
         if entry.command.chaining and len(raw) > 7 and rng.random() < 0.4:
             return self._chain(raw)
         return [send(raw, link)]
 
     def answer(self, rig: Rig) -> Step:
-        """Answer what a user does in a dialogue: types the PIN, another one, nothing, gives up."""
-        rng = self.rng
+        """Answer what a user does in a dialogue: what is wished, something else, nothing, gives up."""
+        rng, terminal = self.rng, self._terminal
         roll = rng.random()
-        details = rig.shadow.fetched or bytes((1, CommandType.GET_INPUT, 4))
-        text: str | None = None
-        result = Result.PERFORMED
-        link = ANSWERS
         if roll < 0.45:
-            link = TYPES
-            text = rig.pin().decode("latin-1")
-        elif roll < 0.6:
-            text = cards.NEW_BPIN
-        elif roll < 0.75:
-            text = _TEXTS[int(rng.random() * len(_TEXTS))]
-        elif roll < 0.9:
-            result = _RESULTS[int(rng.random() * len(_RESULTS))]
-        data = TerminalResponse(details[0], details[1], details[2], result, text).encode()
-        entry = self._answer
-        raw = bytes((entry.command.cla[0], entry.command.ins, 0, 0, len(data))) + data
-        if roll > 0.97:
-            return send(mutate(rng, entry, raw))
-        return send(raw, link)
+            return terminal.as_wished(rig, _ITEMS[int(rng.random() * len(_ITEMS))])
+        if roll < 0.6:
+            return terminal.answer(rig, text=cards.NEW_BPIN)
+        if roll < 0.75:
+            return terminal.answer(rig, text=_TEXTS[int(rng.random() * len(_TEXTS))])
+        if roll < 0.9:
+            return terminal.answer(rig, _RESULTS[int(rng.random() * len(_RESULTS))])
+        step = terminal.answer(rig)
+        return send(mutate(rng, self._answer, step[1])) if roll > 0.97 else step
 
     def _made(self, entry: Entry, channel: int) -> bytes:
         command, rng = entry.command, self.rng
@@ -207,10 +193,6 @@ class Generator:
         if entry.index in self.off or (entry.slow and self.rng.random() * _SLOW_ONE_IN > 1):
             return self.commands[int(self.rng.random() * len(self.commands))]
         return entry
-
-    def _plain(self, entry: Entry) -> Step:
-        le = {"le": 256} if entry.command.le_asked else {}
-        return send(encode(entry.command, le).encode())
 
 
 def uniform(generator: Generator, rig: Rig) -> list[Step]:

@@ -7,6 +7,7 @@ from bsim import tlv
 from bsim.apdu import CLAS, body, cla_on_channel
 from bsim.applets.routes import Routes
 from bsim.card.commands import FILE_ROUTES, ISSUER_ROUTES, WALLET_ROUTES
+from bsim.fuzz import cards
 from bsim.spec import Command, Cost, Danger, Kind, Spec, domains, spec
 from bsim.sw import SwError
 
@@ -28,6 +29,7 @@ class Entry:
         "index",
         "least",
         "makes",
+        "manages",
         "most",
         "name",
         "needs",
@@ -48,6 +50,8 @@ class Entry:
         self.slow: Final = command.crypto is Cost.SLOW
         self.signs: Final = command.crypto is Cost.SIGNATURE
         self.safe: Final = command.danger is Danger.SAFE
+        self.manages: Final = command.applet == "issuer" and not self.safe
+        """Whether it may change which applications there are."""
         # A PIN's own commands say how many tries are left: 63Cx, and 9840 in class A0.
         self.spends_tries: Final = command.danger is Danger.CONSUMES_TRY or not _TRIES_LEFT.isdisjoint(command.sw)
         self.dialogue: Final = any(pattern.startswith("91") for pattern in command.sw)
@@ -55,8 +59,8 @@ class Entry:
         self.least: Final = sum(field.encoded_minimum for field in command.response)
         self.most: Final = command.response_maximum
         self.tlv: Final = any(field.kind is Kind.TLV for field in command.data)
-        good = [one.command for one in command.examples if one.sw.startswith(("90", "91"))]
-        self.examples: Final = tuple(good or [one.command for one in command.examples])
+        good = [one for one in command.examples if one.sw.startswith(("90", "91"))]
+        self.examples: Final = tuple(cards.at_home(one.command) for one in good or command.examples)
         self._allowed: dict[int, bool] = {}
 
     def allows(self, sw: int) -> bool:

@@ -8,7 +8,7 @@ from bsim.apdu import CLAS, MAX_LC, CommandApdu
 from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.grammar import Entry, on_channel
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.steps import PLAIN, SEND, Step
+from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
 from bsim.spec import domains
 from bsim.sw import SwError
 
@@ -16,6 +16,7 @@ MOST: Final = 600
 """Replays that one minimisation may take."""
 _CHAIN: Final = 0x10
 _HANGING: Final = 12  # replays of something that hangs: each costs its whole patience
+_FREE: Final = frozenset({PLAIN, SECURES})  # what is in such a command follows from nothing else
 _PLAINEST: Final = ("operational", "personalised", "factory", "recovery")
 
 
@@ -50,7 +51,7 @@ class Minimiser:
         self._ddmin()
         self._plainer_card()
         self._one_channel()
-        self._unchained()
+        self._whole_commands()
         self._plainer_steps()
         self._ddmin()
 
@@ -110,13 +111,13 @@ class Minimiser:
             self.steps = plain
             self._ddmin()
 
-    def _unchained(self) -> None:
-        """Two parts of a chain in one, wherever that does too."""
+    def _whole_commands(self) -> None:
+        """Each chain as one command."""
         at = 0
         while at + 1 < len(self.steps):
             joined = _joined(self.steps[at], self.steps[at + 1])
-            fewer = [*self.steps[:at], joined, *self.steps[at + 2 :]] if joined is not None else []
-            if joined is not None and self._hits(self.root, fewer) == len(fewer):
+            fewer = [] if joined is None else [*self.steps[:at], joined, *self.steps[at + 2 :]]
+            if fewer and self._hits(self.root, fewer) == len(fewer):
                 self.steps = fewer
             else:
                 at += 1
@@ -146,17 +147,17 @@ def _plain(root: str) -> int:
     return _PLAINEST.index(root) if root in _PLAINEST else len(_PLAINEST)
 
 
-def _joined(first: Step, then: Step) -> Step | None:
-    """Two parts of a chain as one step; None if they are not such. ISO/IEC 7816-4 5.3.3."""
+def _joined(first: Step, second: Step) -> Step | None:
+    """A part of a chain and the next in one; None if they are none."""
+    begun, goes_on = first[1], second[1]
+    if not begun or not begun[0] & _CHAIN or goes_on[:1] not in {begun[:1], bytes((begun[0] & ~_CHAIN,))}:
+        return None
     try:
-        one, other = CommandApdu.parse(first[1]), CommandApdu.parse(then[1])
+        head, tail = CommandApdu.parse(begun), CommandApdu.parse(goes_on)
     except SwError:
         return None
-    headers = (one.cla & ~_CHAIN, one.ins, one.p1, one.p2), (other.cla & ~_CHAIN, other.ins, other.p1, other.p2)
-    if not one.cla & _CHAIN or headers[0] != headers[1]:
-        return None
-    data = one.data + other.data
-    return (then[0], replace(other, data=data).encode(), then[2]) if len(data) <= MAX_LC else None
+    same = begun[1:4] == goes_on[1:4] and len(head.data) + len(tail.data) <= MAX_LC
+    return (second[0], replace(tail, data=head.data + tail.data).encode(), second[2]) if same else None
 
 
 Change = Callable[[Entry | None, Step], Iterator[Step]]
@@ -168,6 +169,12 @@ def _powered(_entry: Entry | None, step: Step) -> Iterator[Step]:
         yield SEND, step[1], step[2]
 
 
+def _unsecured(_entry: Entry | None, step: Step) -> Iterator[Step]:
+    """As it is, and not as a host secures it."""
+    if step[2] == SECURES:
+        yield step[0], step[1], PLAIN
+
+
 def _basic_channel(_entry: Entry | None, step: Step) -> Iterator[Step]:
     raw = step[1]
     if len(raw) >= 4 and CLAS[raw[0]].valid and CLAS[raw[0]].channel:
@@ -177,18 +184,18 @@ def _basic_channel(_entry: Entry | None, step: Step) -> Iterator[Step]:
 
 def _an_example(entry: Entry | None, step: Step) -> Iterator[Step]:
     """The declaration's own example of the command."""
-    if entry is not None and step[2] == PLAIN:
+    if entry is not None and step[2] in _FREE:
         for raw in entry.examples[:2]:
-            yield step[0], raw, PLAIN
+            yield step[0], raw, step[2]
 
 
 def _smallest(entry: Entry | None, step: Step) -> Iterator[Step]:
     """The plainest legal values."""
-    if entry is None or step[2] != PLAIN or not entry.command.data or entry.tlv:
+    if entry is None or step[2] not in _FREE or not entry.command.data or entry.tlv:
         return
     data = b"".join(domains.of(field).legal[0] for field in entry.command.data)
     raw = step[1]
-    yield step[0], raw[:4] + (bytes((len(data),)) + data if data else b""), PLAIN
+    yield step[0], raw[:4] + (bytes((len(data),)) + data if data else b""), step[2]
 
 
 def _shorter(_entry: Entry | None, step: Step) -> Iterator[Step]:
@@ -197,14 +204,14 @@ def _shorter(_entry: Entry | None, step: Step) -> Iterator[Step]:
         apdu = CommandApdu.parse(step[1])
     except SwError:
         return
-    if step[2] != PLAIN:
+    if step[2] not in _FREE:
         return
     if apdu.le is not None and apdu.data:
-        yield step[0], replace(apdu, le=None).encode(), PLAIN
+        yield step[0], replace(apdu, le=None).encode(), step[2]
     if len(apdu.data) > 1:
         for size in (1, len(apdu.data) // 2):
-            yield step[0], replace(apdu, data=apdu.data[:size]).encode(), PLAIN
-        yield step[0], replace(apdu, data=bytes(len(apdu.data))).encode(), PLAIN
+            yield step[0], replace(apdu, data=apdu.data[:size]).encode(), step[2]
+        yield step[0], replace(apdu, data=bytes(len(apdu.data))).encode(), step[2]
 
 
-_CHANGES: Final[tuple[Change, ...]] = (_powered, _basic_channel, _an_example, _smallest, _shorter)
+_CHANGES: Final[tuple[Change, ...]] = (_powered, _unsecured, _basic_channel, _an_example, _smallest, _shorter)

@@ -12,17 +12,20 @@ from bsim.apdu import CLAS
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
+from bsim.crypto.scp import Channel, Level, WrongMacError
 from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
 from bsim.fuzz.shadow import Shadow
-from bsim.fuzz.steps import OPENS, RESET, SEND, Step, cut_of
+from bsim.fuzz.steps import OPENS, RESET, SECURES, SEND, Step, cut_of
 from bsim.lab.powercut import PowerCut
 from bsim.ports import Card
+from bsim.sw import OK, SwError
 
 Wrap = Callable[[Uicc], None]
 _NOTHING: Final = b""
 _REMEMBERED: Final = 4096
 _WRONG_LE: Final = 0x6C
+_WAITS: Final = 0x91
 _GET_RESPONSE: Final = b"\xc0\0\0"
 
 
@@ -39,6 +42,7 @@ class Rig:
         "channel",
         "data",
         "entry",
+        "forged",
         "grammar",
         "inside",
         "kind",
@@ -49,6 +53,7 @@ class Rig:
         "response",
         "rights",
         "root",
+        "secured",
         "shadow",
         "states",
         "steps",
@@ -77,6 +82,8 @@ class Rig:
         self.inside = True  # what is selected is known, and not followed from outside
         self.asks_le = True  # what a reader's own T=0 does with Le is not the card's
         self.busy = False
+        self.secured: Channel | None = None  # the secure channel in which the last command was sent
+        self.forged = False  # whether the host could not open the answer
         self.steps = 0
         self.kind, self.raw, self.response, self.sw = SEND, _NOTHING, _NOTHING, 0
         self.whole: bytes | None = None
@@ -103,6 +110,7 @@ class Rig:
             self.reset_card()
         else:
             raw = self._opening(raw) if link == OPENS else raw
+            self.secured = self._channel_of(raw) if link == SECURES else None
             self.send(kind, self.shadow.resolve(raw, link) if link else raw)
         self.writes = self.store.changes
 
@@ -113,6 +121,25 @@ class Rig:
             return raw
         proof = session.begun[1].proof(raw[2])
         return raw[:4] + bytes((len(proof),)) + proof
+
+    def must_secure(self, channel: int) -> bool:
+        """Whether commands on a channel must be secured now."""
+        session = self.uicc.session(channel)
+        return isinstance(session, SecureSession) and session.secure is not None and session.secure.level > Level.NONE
+
+    def _channel_of(self, raw: bytes) -> Channel | None:
+        """The secure channel in which a command must be sent; None where there is none."""
+        channel = CLAS[raw[0]].channel if raw else 0
+        session = self.uicc.session(channel)
+        return session.secure if self.must_secure(channel) and isinstance(session, SecureSession) else None
+
+    def _as_host(self, channel: Channel, raw: bytes) -> bytes:
+        """Secure a command; what is none, or would be too long, is sent as it is."""
+        try:
+            return channel.secured(raw)
+        except SwError:
+            self.secured = None
+            return raw
 
     def reset_card(self) -> None:
         """Power-cycle the card."""
@@ -138,7 +165,11 @@ class Rig:
             channel, entry = 0, None
             self.channel, self.entry, self.whole = channel, entry, raw
         self.busy = True
-        response = self.card.transmit(raw) if kind == SEND else self._with_cut(kind, raw)
+        # Beyond this line everything is as the host has it: what is secured is told and judged in the clear.
+        sent = raw if self.secured is None else self._as_host(self.secured, raw)
+        response = self.card.transmit(sent) if kind == SEND else self._with_cut(kind, sent)
+        if self.secured is not None and response:
+            response = self._opened(self.secured, response)
         self.busy = False
         self.response = response
         if response:
@@ -146,13 +177,27 @@ class Rig:
             self.data = response[:-2]
             if len(raw) >= 4:
                 shadow.note(raw, entry, channel, response)
-                if self.over_t0 and response[-2] == _WRONG_LE:
+                if (self.over_t0 and response[-2] == _WRONG_LE) or (entry is not None and entry.manages):
                     self._look_again()
         else:
             self.sw, self.data = 0, _NOTHING
 
+    def _opened(self, channel: Channel, response: bytes) -> bytes:
+        data, sw = response[:-2], response[-2:]
+        try:
+            self.forged = False
+            # That a proactive command waits is the card's word, and not in the applet's MAC: terminals make it 9000.
+            return channel.opened(data + (OK if sw[0] == _WAITS else sw))[:-2] + sw
+        except WrongMacError:
+            self.forged = True
+            return response
+
     def _look_again(self) -> None:
-        """Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length."""
+        """What is selected may be another now, though nothing was selected.
+
+        Over T=0 the card has carried out what is answered 6Cxx: the layer holds its answer, and knows its length. And
+        an application that is locked or deleted is not selected any more, on whatever channel.
+        """
         known = self.shadow.selected
         for number in [number for number in known if number not in self.uicc.open_channels]:
             del known[number]

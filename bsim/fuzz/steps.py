@@ -19,7 +19,8 @@ ANSWERS: Final = 1  # TERMINAL RESPONSE: the details of the proactive command th
 PROVES: Final = 2  # EXTERNAL AUTHENTICATE: the cryptogram of the challenge
 TYPES: Final = 3  # TERMINAL RESPONSE: as ANSWERS, and what is typed is the BPIN the card has then
 OPENS: Final = 4  # GlobalPlatform's EXTERNAL AUTHENTICATE: host cryptogram and MAC
-_LINKS: Final = ("", "~fetched", "~challenge", "~bpin", "~channel")
+SECURES: Final = 5  # any command while commands must be secured: MAC and encryption, as a host that knows the keys does
+_LINKS: Final = ("", "~fetched", "~challenge", "~bpin", "~channel", "~secured")
 
 POWER_CYCLE: Final[Step] = (RESET, b"", PLAIN)
 

@@ -143,7 +143,7 @@ def _by_shape(command: Command, example: Example) -> Judge:
     def judge(data: bytes, sw: int) -> str:
         if not (sw_matches(example.sw, sw) or (more and sw == SW.MORE_DATA)):
             return f"answered {sw:04X} ({describe(sw)}), not {example.sw}"
-        if sw not in {SW.OK, SW.MORE_DATA}:
+        if sw not in {SW.OK, SW.MORE_DATA, SW.MORE_BLOCKS}:
             return f"{len(data)} bytes of data with {sw:04X}" if data else ""
         if not example.response and not more:
             return f"{len(data)} bytes of data where none are declared" if data else ""

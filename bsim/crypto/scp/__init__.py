@@ -5,6 +5,7 @@ grants, is the applet's business.
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final, Protocol
 
 S8: Final = 8
@@ -26,12 +27,23 @@ class Keys:
     dek: bytes = field(repr=False)
 
 
+class Level(IntEnum):
+    """How much of what is said is secured. GlobalPlatform 2.3.1 table 10-1."""
+
+    NONE = 0x00
+    C_MAC = 0x01
+    C_DECRYPTION = 0x03
+    R_MAC = 0x11
+    C_DECRYPTION_R_MAC = 0x13
+    R_ENCRYPTION = 0x33
+
+
 class Channel(Protocol):
     """A secure channel from the card's side, from INITIALIZE UPDATE on."""
 
     @property
-    def level(self) -> int:
-        """The security level that EXTERNAL AUTHENTICATE asked for; 0 before. GlobalPlatform 2.3.1 table 10-1."""
+    def level(self) -> Level:
+        """The security level that EXTERNAL AUTHENTICATE asked for; NONE before."""
         ...
 
     @property
@@ -62,7 +74,26 @@ class Channel(Protocol):
         """Answer a key that PUT KEY carries (whole blocks), decrypted with the data encryption key."""
         ...
 
+    def secured(self, raw: bytes) -> bytes:
+        """Answer a plain command as a host that knows the keys sends it next; it serves tests of the card.
+
+        SwError 6700 if it is no command, or too long.
+        """
+        ...
+
+    def opened(self, response: bytes) -> bytes:
+        """Answer what such a host reads in the response to the last command; it serves tests of the card.
+
+        WrongMacError if the MAC or the padding is wrong.
+        """
+        ...
+
 
 def plain_class(cla: int) -> bytes:
     """Answer a class byte without what says that the command is secured, on the same channel. 11.1.4."""
     return bytes((cla & ~0x20 if cla & 0x40 else cla & ~_C_MAC,))
+
+
+def secured_class(cla: int) -> bytes:
+    """Undo `plain_class`."""
+    return bytes((cla | 0x20 if cla & 0x40 else cla | _C_MAC,))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Self
 
-from bsim.apdu import CLAS, body
-from bsim.crypto.scp import WrongMacError, plain_class
+from bsim.apdu import CLAS, MAX_LC, body
+from bsim.crypto.scp import WrongMacError, plain_class, secured_class
 from bsim.sw import SW, SwError
 
 
@@ -25,6 +25,25 @@ class Secured:
         if end - start < size:
             raise SwError(SW.WRONG_LENGTH, "a secured command carries a MAC")
         return cls(raw[:4], raw[4:start], raw[start : end - size], raw[end - size : end], raw[end:])
+
+    @classmethod
+    def around(cls, raw: bytes, size: int, room: int = 0) -> Self:
+        """Begin to secure a plain command with a MAC of `size` bytes; encryption adds up to `room` to its data.
+
+        It becomes an extended APDU where a short one cannot hold it. SwError 6700 if it is no command, or too long.
+        """
+        start, end, le = body(raw)
+        most = end - start + room + size
+        if most > MAX_LC:
+            raise SwError(SW.WRONG_LENGTH, "no APDU holds it and a MAC")
+        is_long = start == 7 or most > 255
+        tail = b"" if le is None else le.to_bytes(3, "big")[1:] if is_long else bytes((le & 0xFF,))
+        lc = bytes(3 if is_long else 1)
+        return cls(secured_class(raw[0]) + raw[1:4], lc, raw[start:end], bytes(size), tail)
+
+    def encode(self) -> bytes:
+        """Write the command APDU."""
+        return self.header + self._length(len(self.data) + len(self.mac)) + self.data + self.mac + self.le
 
     def authenticated(self, data: bytes) -> bytes:
         """What the MAC is over: the header on channel 0, the length with the MAC in it, and the data."""

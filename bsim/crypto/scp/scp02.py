@@ -4,6 +4,7 @@ Three keys, explicit initiation, ICV encryption, the MAC over the unmodified APD
 computed from the sequence counter. Responses are not protected: i=55 has no R-MAC.
 """
 
+from dataclasses import replace
 from hmac import compare_digest
 from typing import Final
 
@@ -11,11 +12,11 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 
-from bsim.crypto.scp import Keys, WrongMacError
+from bsim.crypto.scp import Keys, Level, WrongMacError
 from bsim.crypto.scp.command import Secured, is_secured_with, pad, unpad
 
 OPTIONS: Final = 0x55
-LEVELS: Final = frozenset({0x00, 0x01, 0x03})
+LEVELS: Final = frozenset({Level.NONE, Level.C_MAC, Level.C_DECRYPTION})
 _BLOCK: Final = 8
 _NO_ICV: Final = bytes(_BLOCK)
 # Table E-2: the constants a session key is derived with.
@@ -39,7 +40,7 @@ class Scp02:
         self.answer: Final = challenge + self._cryptogram(host_challenge + challenge)
         self._host = self._cryptogram(challenge + host_challenge)
         self._mac_chain = _NO_ICV
-        self.level = 0
+        self.level = Level.NONE
 
     def proof(self, level: int) -> bytes:
         """Answer what a host that knows the keys sends with EXTERNAL AUTHENTICATE; it serves tests of the card."""
@@ -53,7 +54,7 @@ class Scp02:
         expected = retail_mac(self._mac, pad(header + cryptogram, _BLOCK), _NO_ICV)
         if not (compare_digest(cryptogram, self._host) & compare_digest(mac, expected)):
             return False
-        self._mac_chain, self.level = expected, level
+        self._mac_chain, self.level = expected, Level(level)
         return True
 
     def unwrap(self, raw: bytes) -> bytes:
@@ -63,10 +64,8 @@ class Scp02:
         if is_secured_with(self.level, 0x02) and data:
             if len(data) % _BLOCK:
                 raise WrongMacError("encrypted data are whole blocks")
-            data = unpad(_cbc(self._enc, data, _NO_ICV))
-        # E.3: the ICV of every MAC but the first is the MAC before, encrypted with the first half of the MAC key.
-        icv = _des(self._mac[:8], self._mac_chain)
-        expected = retail_mac(self._mac, pad(command.authenticated(data), _BLOCK), icv)
+            data = unpad(self._cbc().decryptor().update(data))
+        expected = self._next_mac(command, data)
         if not compare_digest(command.mac, expected):
             raise WrongMacError("the MAC is wrong")
         self._mac_chain = expected
@@ -76,10 +75,31 @@ class Scp02:
         """Nothing is done to responses."""
         return response
 
+    def secured(self, raw: bytes) -> bytes:
+        """MAC what is plain, then encrypt it: what `unwrap` undoes. E.4.4, E.4.6."""
+        encrypts = is_secured_with(self.level, 0x02)
+        command = Secured.around(raw, _BLOCK, room=_BLOCK * encrypts)
+        mac, data = self._next_mac(command, command.data), command.data
+        if encrypts and data:
+            data = self._cbc().encryptor().update(pad(data, _BLOCK))
+        return replace(command, data=data, mac=mac).encode()
+
+    def opened(self, response: bytes) -> bytes:
+        """Nothing was done to it."""
+        return response
+
     def decrypt_key(self, encrypted: bytes) -> bytes:
         """Decrypt with the session's data encryption key, ECB. E.4.7."""
         decryptor = Cipher(_triple(self._dek), ECB()).decryptor()
         return decryptor.update(encrypted)
+
+    def _next_mac(self, command: Secured, data: bytes) -> bytes:
+        # E.3: the ICV of every MAC but the first is the MAC before, encrypted with the first half of the MAC key.
+        icv = _des(self._mac[:8], self._mac_chain)
+        return retail_mac(self._mac, pad(command.authenticated(data), _BLOCK), icv)
+
+    def _cbc(self) -> Cipher[CBC]:
+        return Cipher(_triple(self._enc), CBC(_NO_ICV))
 
     def _cryptogram(self, challenges: bytes) -> bytes:
         """A full triple-DES CBC MAC. E.4.2."""
@@ -111,10 +131,6 @@ def _session_key(key: bytes, constant: bytes, counter: bytes) -> bytes:
     """Derive a session key. E.4.1."""
     encryptor = Cipher(_triple(key), CBC(_NO_ICV)).encryptor()
     return encryptor.update(constant + counter + bytes(12))
-
-
-def _cbc(key: bytes, encrypted: bytes, icv: bytes) -> bytes:
-    return Cipher(_triple(key), CBC(icv)).decryptor().update(encrypted)
 
 
 def _des(key: bytes, block: bytes) -> bytes:

@@ -4,6 +4,7 @@ A card challenge computed from a counter, and responses that may be authenticate
 and MACs have 8 bytes, in S16 mode 16.
 """
 
+from dataclasses import replace
 from hmac import compare_digest
 from typing import Final
 
@@ -12,10 +13,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from bsim.crypto.scp import Keys, WrongMacError
+from bsim.crypto.scp import Keys, Level, WrongMacError
 from bsim.crypto.scp.command import Secured, is_secured_with, pad, unpad
 
-LEVELS: Final = frozenset({0x00, 0x01, 0x03, 0x11, 0x13, 0x33})
+LEVELS: Final = frozenset(Level)
 _BLOCK: Final = 16
 # Amendment D table 4-1: what a derivation is for.
 _CARD_CRYPTOGRAM: Final = 0x00
@@ -51,7 +52,7 @@ class Scp03:
         self.answer: Final = card_challenge + cryptogram + counter.to_bytes(3, "big")
         self._chain = bytes(_BLOCK)
         self._counter = 0
-        self.level = 0
+        self.level = Level.NONE
 
     def proof(self, level: int) -> bytes:
         """Answer what a host that knows the keys sends with EXTERNAL AUTHENTICATE; it serves tests of the card."""
@@ -65,7 +66,7 @@ class Scp03:
         expected = cmac(self._mac, self._chain + header + cryptogram)
         if not (compare_digest(cryptogram, self._host) & compare_digest(mac, expected[: self._size])):
             return False
-        self._chain, self.level = expected, level
+        self._chain, self.level = expected, Level(level)
         return True
 
     def unwrap(self, raw: bytes) -> bytes:
@@ -80,7 +81,7 @@ class Scp03:
         if is_secured_with(self.level, 0x02) and data:
             if len(data) % _BLOCK:
                 raise WrongMacError("encrypted data are whole blocks")
-            data = unpad(self._cipher(0x00).decryptor().update(data))
+            data = unpad(self._cipher(0x00, self._counter).decryptor().update(data))
         return command.plain(data)
 
     def wrap(self, response: bytes) -> bytes:
@@ -89,19 +90,41 @@ class Scp03:
         if sw[0] not in _PROTECTED:
             return response
         if is_secured_with(self.level, 0x20) and data:
-            data = self._cipher(0x80).encryptor().update(pad(data, _BLOCK))
+            data = self._cipher(0x80, self._counter).encryptor().update(pad(data, _BLOCK))
         if is_secured_with(self.level, 0x10):
             data += cmac(self._rmac, self._chain + data + sw)[: self._size]
+        return data + sw
+
+    def secured(self, raw: bytes) -> bytes:
+        """Encrypt, then MAC what is encrypted: what `unwrap` undoes. Amendment D 6.2.4, 6.2.6."""
+        encrypts = is_secured_with(self.level, 0x02)
+        command = Secured.around(raw, self._size, room=_BLOCK * encrypts)
+        data = command.data
+        if encrypts and data:
+            data = self._cipher(0x00, self._counter + 1).encryptor().update(pad(data, _BLOCK))
+        mac = cmac(self._mac, self._chain + command.authenticated(data))
+        return replace(command, data=data, mac=mac[: self._size]).encode()
+
+    def opened(self, response: bytes) -> bytes:
+        """Check the MAC, then decrypt: what undoes `wrap`. Amendment D 6.2.5, 6.2.7."""
+        data, sw = response[:-2], response[-2:]
+        if sw[0] not in _PROTECTED or not is_secured_with(self.level, 0x10):
+            return response
+        data, mac = data[: -self._size], data[-self._size :]
+        if not compare_digest(mac, cmac(self._rmac, self._chain + data + sw)[: self._size]):
+            raise WrongMacError("the MAC of the response is wrong")
+        if is_secured_with(self.level, 0x20) and data:
+            data = unpad(self._cipher(0x80, self._counter).decryptor().update(data))
         return data + sw
 
     def decrypt_key(self, encrypted: bytes) -> bytes:
         """Decrypt with the static data encryption key, CBC without an ICV. Amendment D 6.2.8."""
         return Cipher(AES(self._dek), CBC(bytes(_BLOCK))).decryptor().update(encrypted)
 
-    def _cipher(self, direction: int) -> Cipher[CBC]:
+    def _cipher(self, direction: int, number: int) -> Cipher[CBC]:
         """AES CBC; its ICV is the command's number, encrypted, with the first byte 80 for responses."""
-        number = bytes((direction,)) + self._counter.to_bytes(_BLOCK - 1, "big")
-        return Cipher(AES(self._enc), CBC(Cipher(AES(self._enc), ECB()).encryptor().update(number)))
+        counter = bytes((direction,)) + number.to_bytes(_BLOCK - 1, "big")
+        return Cipher(AES(self._enc), CBC(Cipher(AES(self._enc), ECB()).encryptor().update(counter)))
 
 
 def card_challenge(keys: Keys, counter: int, aid: bytes, size: int) -> bytes:

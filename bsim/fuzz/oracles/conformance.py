@@ -42,6 +42,8 @@ def response_schema(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     data, entry, sw = rig.data, rig.entry, rig.sw
     if len(rig.response) == 1:
         return Hit("response-schema", "short", "an answer of one byte")
+    if rig.secured is not None and rig.forged:
+        return Hit("response-schema", "forged", "an answer whose MAC or padding is not what its secure channel makes")
     if not data:
         if entry is None or not entry.least or sw != SW.OK or rig.whole is None:
             return None

@@ -14,7 +14,7 @@ from bsim.crypto.verify import parse_der, verify
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.steps import SEND, Step
+from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
 from bsim.sw import SW, SwError
 
 _ORACLE: Final = "metamorphic"
@@ -141,13 +141,13 @@ def forms(rig: Rig, step: Step, before: Snapshot) -> Hit | None:
     """
     if step[0] != SEND or rig.entry is None or not rig.response or rig.whole is not rig.raw or rig.over_t0:
         return None
-    others = _others(rig)
+    others, link = _others(rig), SECURES if rig.secured is not None else PLAIN
     answer, state, now, raw, entry = rig.response, rig.state(), rig.snapshot(), rig.raw, rig.entry
     hit = None
     for title, commands in others:
         before.restore()
         for command in commands:
-            rig.do((SEND, command, 0))
+            rig.do((SEND, command, link))
         if (rig.response, rig.state()) != (answer, state):
             words = f"{entry.name} {title} answered {rig.response.hex().upper()}, not {answer.hex().upper()}"
             hit = Hit(_ORACLE, f"{entry.name} {title}", words)
@@ -169,7 +169,8 @@ def _others(rig: Rig) -> list[tuple[str, list[bytes]]]:
     if raw[4]:
         tail = b"" if le is None else (le & 0xFFFF).to_bytes(2, "big")
         found.append(("extended", [raw[:4] + b"\0" + len(data).to_bytes(2, "big") + data + tail]))
-    if entry.command.chaining and len(data) > 1 and le is None and not raw[0] & 0xE0 & 0x7F:
+    chains = entry.command.chaining and rig.secured is None  # what is secured is not chained
+    if chains and len(data) > 1 and le is None and not raw[0] & 0xE0 & 0x7F:
         half = min(len(data) // 2, 255)
         if len(data) - half <= 255:
             whole = CommandApdu(raw[0], raw[1], raw[2], raw[3])
