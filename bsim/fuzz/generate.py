@@ -66,11 +66,11 @@ class Generator:
         """
         rng, shadow = self.rng, rig.shadow
         roll = rng.random()
-        if shadow.waiting and roll < 0.6 and "FETCH" in self._uses:
+        if shadow.waiting and roll < 0.75 and "FETCH" in self._uses:
             return [self._terminal.fetch()]
-        if shadow.fetched and roll < 0.6 and "TERMINAL_RESPONSE" in self._uses:
+        if shadow.fetched and roll < 0.75 and "TERMINAL_RESPONSE" in self._uses:
             return [self.answer(rig)]
-        if roll < 0.6 and self._terminal.has_habit(rig):
+        if roll < 0.75 and self._terminal.has_habit(rig):
             return [self._terminal.habit(rig)]
         entry, channel = self._choose(rig, tried)
         return self.command(rig, entry, channel)
@@ -118,11 +118,11 @@ class Generator:
         """Answer what a user does in a dialogue: what is wished, something else, nothing, gives up."""
         rng, terminal = self.rng, self._terminal
         roll = rng.random()
-        if roll < 0.45:
-            return terminal.as_wished(rig, _ITEMS[int(rng.random() * len(_ITEMS))])
         if roll < 0.6:
+            return terminal.as_wished(rig, _ITEMS[int(rng.random() * len(_ITEMS))])
+        if roll < 0.72:
             return terminal.answer(rig, text=cards.NEW_BPIN)
-        if roll < 0.75:
+        if roll < 0.84:
             return terminal.answer(rig, text=_TEXTS[int(rng.random() * len(_TEXTS))])
         if roll < 0.9:
             return terminal.answer(rig, _RESULTS[int(rng.random() * len(_RESULTS))])
