@@ -19,7 +19,7 @@ from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
-from bsim.fuzz.oracles.differential import differential
+from bsim.fuzz.oracles.differential import Roads
 from bsim.fuzz.oracles.leak import codes
 from bsim.fuzz.oracles.metamorphic import forms
 from bsim.fuzz.rig import Rig, Wrap
@@ -73,7 +73,7 @@ class Explorer:
         self._grammar: Final = grammar
         self._judge: Final = judge
         self._kind: Final = kind
-        self._wrap: Final = wrap
+        self._roads: Final = Roads(grammar, wrap)
         self._rng: Final = random.Random(f"bsim fuzz {seed}")  # noqa: S311 - to be repeated, not to be secret
         self.generator: Final = generate.Generator(grammar, self._rng, commands)
         self.rigs: Final = [Rig(grammar, root, wrap) for root in roots]
@@ -247,7 +247,7 @@ class Explorer:
             else:
                 self._check_stable(node)
         elif (1 - roll) * _DIFFERENTIAL_ONE_IN < 1 and "differential" in self._judge.checks:
-            hit = differential(node.path(), node.rig, self._wrap)
+            hit = self._roads.differ(node.path(), node.rig.root)
             if hit is not None:
                 self.on_hit(Candidate(node.rig.root, tuple(node.path()), hit, self.apdus))
         return node

@@ -8,7 +8,7 @@ from bsim.fuzz.corpus import Node
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
-from bsim.fuzz.oracles.differential import differential
+from bsim.fuzz.oracles.differential import Roads
 from bsim.fuzz.oracles.metamorphic import FORMS, forms
 from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import RESET, Step, cut_of
@@ -25,6 +25,7 @@ class Replayer:
         self._judge: Final = judge
         self._wrap: Final = wrap
         self._starts: dict[str, Node] = {}
+        self._roads = Roads(grammar, wrap)
         self._watched: list[Rig] = []
         self.replays = 0
 
@@ -42,6 +43,7 @@ class Replayer:
     def fresh(self) -> None:
         """Forget all cards: the next sequences are run on new ones."""
         self._starts.clear()
+        self._roads = Roads(self.grammar, self._wrap)
 
     def run(self, root: str, steps: Sequence[Step], key: str = "") -> tuple[Hit | None, int]:
         """Run a sequence until something is hit: what, and after how many steps. `key` is what is looked for."""
@@ -87,7 +89,7 @@ class Replayer:
     def _whole(self, rig: Rig, steps: Sequence[Step], key: str) -> Hit | None:
         """What only a whole sequence shows."""
         if key.startswith("differential/"):
-            return differential(steps, rig, self._wrap)
+            return self._roads.differ(steps, rig.root)
         if key.startswith("stability/"):
             first = rig.state()
             self._start(rig.root).restore()
