@@ -111,6 +111,13 @@ def test_a_bounded_run_finds_nothing() -> None:
     assert report.coverage.percent >= 92, report.coverage.missing
 
 
+def test_only_chosen_commands_are_tried() -> None:
+    campaign = run(commands=("GET_VERSION", "GET_CHALLENGE"), max_apdus=500)
+    names = {grammar().entries[index].name for index, _ in campaign.explorer.pairs}
+    assert {"GET_VERSION", "GET_CHALLENGE", "SELECT"} <= names  # what leads to them is sent too
+    assert not names & {"SIGN", "GP_PUT_KEY", "CREATE_FILE", "AUTHENTICATE"}
+
+
 @pytest.mark.parametrize("file", sorted(FOUND.glob("*.txt")), ids=lambda file: file.stem)
 def test_what_was_found_once_stays_mended(file: Path) -> None:
     check(file.read_text())

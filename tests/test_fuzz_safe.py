@@ -145,11 +145,14 @@ def test_a_card_in_a_reader_is_as_the_emulated_one(
 
 
 def test_where_it_answers_otherwise_is_told_without_its_data(
-    diff: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    diff: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name, sent in (("EXPORT_PUBKEYS", "80C80000 00"), ("GET_VERSION", "00CA0000 00")):
+        head = f"# bsim fuzz corpus\n# card: operational\n# why: {name} 9000\n"
+        (tmp_path / f"{name}.txt").write_text(f"{head}SELECT 00A40400 08A000000533C000FF\n{name} {sent}\n")
     card = InReader(bare_card().card)
     card.wrong = {b"\x80\xc8": b"\x6a\x88", b"\0\xca": bytes(6) + b"\x90\0"}
-    assert diff(card, "--json") == 1
+    assert diff(card, "--json", "--corpus", str(tmp_path)) == 1
     found = {one["command"]: (one["first"], one["second"]) for one in json.loads(capsys.readouterr().out)}
     assert found["EXPORT_PUBKEYS"][0].startswith("9000, ")
     assert found["EXPORT_PUBKEYS"][1] == "6A88, 0 bytes"

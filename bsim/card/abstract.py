@@ -4,15 +4,19 @@ Nothing is listed by hand: sessions, applets, toolkit and persistent states are 
 are put into buckets, secrets count by their length alone, channels other than the basic one by what is on them.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from bsim.applets.file_session import FileSession
+from bsim.applets.file_tree import FilesState
+from bsim.applets.pins import PinsState
 from bsim.applets.routes import Routes
 from bsim.applets.session import Session
+from bsim.applets.subscriber import SubscriberState
 from bsim.applets.toolkit import Toolkit
 from bsim.card.insides import Kind, per_class, slots_of
 from bsim.store import Cell, Memory
@@ -45,7 +49,17 @@ _IN_PLACE: Final[dict[type, _How]] = {
 }
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 # What has its own place in the state, or is the same for all of a card's life.
+_BASIC, _OTHER, _HIDDEN = range(3)  # where a session is: on a channel, or left behind by a selection
+# What the file system keeps over power loss.
+_FILES: Final = (FilesState, PinsState, SubscriberState)
 _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit, MappingProxyType)
+
+
+class State(NamedTuple):
+    """A card's state in two numbers, which have little to do with each other: `files`, and all the rest."""
+
+    files: int
+    others: int
 
 
 class _Look:
@@ -131,23 +145,39 @@ class StateView:
         self._readers: dict[type, _Read] = {}
         self._how: Final = _Hows(self._state, self._slots)
 
-    def __call__(self) -> Hashable:
+    def __call__(self) -> State:
         """Answer the state the card is in now."""
-        current, sessions = self._current()
-        basic, slots = current[0], self._slots
-        on_channels = {id(one): one for one in current[1:] if isinstance(one, Session)}
-        others = [slots(one) for one in on_channels.values()]
-        hidden = [slots(one) for one in sessions if one is not basic and id(one) not in on_channels]
-        return (
-            slots(basic),
-            frozenset(others),
-            frozenset(hidden),
-            slots(self._toolkit),
-            tuple([slots(applet) for applet in self._applets]),
-            tuple(
-                [self._state(part.value) if isinstance(part, Cell) else part.after(-1) is None for part in self._parts]
-            ),
+        slots = self._slots
+        files: list[Hashable] = []
+        others: list[Hashable] = []
+        for place, session in self._sessions():
+            if isinstance(session, FileSession):
+                files.append((place, slots(session)))
+                others.append((place, None))
+            else:
+                others.append((place, slots(session)))
+        kept: tuple[list[Hashable], list[Hashable]] = [], []
+        for part in self._parts:
+            if isinstance(part, Cell):
+                kept[isinstance(part.value, _FILES)].append(self._state(part.value))
+            else:
+                kept[False].append(part.after(-1) is None)
+        file_system, *applets = map(slots, self._applets)
+        return State(
+            hash((frozenset(files), file_system, *kept[True])),
+            hash((frozenset(others), slots(self._toolkit), *applets, *kept[False])),
         )
+
+    def _sessions(self) -> Iterator[tuple[int, Session]]:
+        """Answer all sessions and where they are: which channel another one is on matters little."""
+        current, all_of_them = self._current()
+        for number, one in enumerate(current):
+            if isinstance(one, Session):
+                yield _OTHER if number else _BASIC, one
+        shown = set(map(id, current))
+        for one in all_of_them:
+            if id(one) not in shown:
+                yield _HIDDEN, one
 
     def _state(self, state: object) -> int:
         """What is never changed in place, only replaced whole: one that was seen needs no second look."""

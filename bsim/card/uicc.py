@@ -1,7 +1,7 @@
 """The card: reset, channels, SELECT, and the one commit point. Bytes in, bytes out, and no exception ever."""
 
 import logging
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bsim.apdu import CHANNELS, CLAS
@@ -14,7 +14,7 @@ from bsim.store import Memory, RamStore, StoreError
 from bsim.sw import OK, SW, SwError, proactive_pending
 
 if TYPE_CHECKING:
-    from bsim.card.abstract import StateView
+    from bsim.card.abstract import State, StateView
     from bsim.card.freeze import Freezer, Snapshot
 
 _CHANNEL: Final = tuple(cla.channel for cla in CLAS)
@@ -162,8 +162,8 @@ class Uicc:
             lambda: (self._current, list(self._sessions.values())),
         )
 
-    def fuzz_state(self) -> Hashable:
-        """Answer the card's state in what makes it behave differently: no secret, no counter, and to be hashed."""
+    def fuzz_state(self) -> "State":
+        """Answer the card's state in what makes it behave differently: no secret, no counter."""
         return self.fuzz_view()()
 
     def snapshot(self, *others: object, leave: Iterable[object] = ()) -> "Snapshot":

@@ -30,8 +30,8 @@ _COUNTED: Final = frozenset({0x61, 0x6C, 0x91})  # the second byte is a length
 _MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
-_DIFFERENTIAL_ONE_IN: Final = 24
-_STABLE_ONE_IN: Final = 32
+_DIFFERENTIAL_ONE_IN: Final = 48
+_STABLE_ONE_IN: Final = 64
 _TRACED_ONE_IN: Final = 8
 _LOOKED_AT: Final = 8
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
@@ -94,7 +94,7 @@ class Explorer:
         self._hung: frozenset[int] = frozenset()
         self._hung_ins: frozenset[bytes] = frozenset()
         for node in self.starts:
-            self.states.add(node.state)
+            self.states.update(node.rig.facets())
             self.corpora[node.rig].add(node)
 
     @property
@@ -223,17 +223,17 @@ class Explorer:
         known = rig.entry is not None and self.pairs.get((rig.entry.index, rig.sw), 0)
         if known > _LOOKED_AT and known % _LOOKED_AT and not ended_well(rig.sw):
             return False
-        state = rig.state()
+        facets = rig.facets()
+        state = hash(facets)
         if rig.entry is not None and len(self.edges) < _MOST_EDGES:
             edge = hash((self._state, rig.entry.index, rig.sw))
             if edge not in self.edges:
                 self.edges.add(edge)
                 node.edges += 1
         self._state = state
-        if state in self.states:
-            return False
-        self.states.add(state)
-        return True
+        seen = len(self.states)
+        self.states.update(facets)
+        return len(self.states) > seen
 
     def _keep(self, parent: Node, done: list[Step]) -> Node:
         node = Node(parent.rig, self._state, parent, tuple(done))

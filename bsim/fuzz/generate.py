@@ -49,6 +49,10 @@ class Generator:
         self._used: Final = frozenset(entry.index for entry in self.commands)
         self._uses = {entry.name for entry in self.commands}
 
+    def uses(self, entry: Entry) -> bool:
+        """Whether a command is among those to be used."""
+        return entry.index in self._used
+
     @property
     def off(self) -> frozenset[int]:
         """Commands that are switched off for a while (swarm testing): their indexes."""

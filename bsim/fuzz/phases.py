@@ -22,18 +22,24 @@ Visit = Callable[[Lead, Numbered, Callable[[], None]], None]
 
 def smoke(explorer: Explorer, grammar: Grammar) -> None:
     """Run each example after those that are given; what ends well also on every other kind of card."""
+    chosen = _chosen(explorer, grammar)
     for root in [node.rig.root for node in explorer.starts]:
-        wanted = [one for one in examples(grammar) if _root(explorer, one.example) == root or one.anywhere]
+        wanted = [one for one in chosen if _root(explorer, one.example) == root or one.anywhere]
         with begun(explorer, grammar, root) as lead:
             _walk(lead, tree(wanted), lambda *_: None)
 
 
 def boundary(explorer: Explorer, grammar: Grammar) -> None:
     """From where each example is sent, its command in other ways, and with each field at its bounds and beyond."""
-    wanted = [one for one in examples(grammar) if not one.entry.slow]
+    wanted = [one for one in _chosen(explorer, grammar) if not one.entry.slow]
     for root in dict.fromkeys(_root(explorer, one.example) for one in wanted):
         with begun(explorer, grammar, root) as lead:
             _walk(lead, tree(one for one in wanted if _root(explorer, one.example) == root), _at_its_bounds)
+
+
+def _chosen(explorer: Explorer, grammar: Grammar) -> list[Numbered]:
+    """The examples of the commands that are used; what must come before them may be any command."""
+    return [one for one in examples(grammar) if explorer.generator.uses(one.entry)]
 
 
 def _at_its_bounds(lead: Lead, one: Numbered, back: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 One object a card, its attributes overwritten by each step: nothing is allocated that the step itself does not need.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from operator import is_
 from typing import Final
@@ -70,7 +70,7 @@ class Rig:
         self.over_t0 = cards.ROOTS[root].over_t0
         shadow = Shadow(grammar, self._selected, self.pin, self.is_pin, cards.OPENING_KEY)
         self.attach(grammar, root, T0(self.uicc) if self.over_t0 else self.uicc, shadow)
-        self._view: Callable[[], Hashable] = self.uicc.fuzz_view()
+        self._view: Final = self.uicc.fuzz_view()
         same = (self, grammar, *grammar.entries)
         self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=same)
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
@@ -227,7 +227,15 @@ class Rig:
 
     def state(self) -> int:
         """Answer a number for the card's state."""
-        return hash((self._view(), bool(self.shadow.fetched), self.over_t0))
+        return hash(self.facets())
+
+    def facets(self) -> tuple[int, int]:
+        """Answer numbers for the sides of the card's state that are explored each for itself: its files, all the rest.
+
+        A file that is selected makes no dialogue another one, nor the dialogue the file; both together are many.
+        """
+        files, others = self._view()
+        return hash((files, self.over_t0)), hash((others, bool(self.shadow.fetched), self.over_t0))
 
     def count_tries(self) -> tuple[int, ...]:
         """Answer every PIN's tries, in the order in which the card keeps them."""
