@@ -10,9 +10,12 @@ import pytest
 from bsim.applets import file_tree
 from bsim.applets.assets_state import MAX_CONTACTS, AssetsState
 from bsim.applets.file_tree import MOST_CHANGED, FilesState
+from bsim.applets.issuer import IssuerState
+from bsim.applets.key_sets import KeySet
 from bsim.applets.signing_state import MAX_POLICIES, SigningState
 from bsim.applets.wallet_state import MAX_SLOTS, WalletState
 from bsim.chains import evm
+from bsim.crypto.scp import Keys as ScpKeys
 from bsim.crypto.scp.scp03 import Scp03
 from bsim.fuzz import cards, export, parsers
 from bsim.fuzz.campaign import Campaign, Options
@@ -24,6 +27,7 @@ from bsim.fuzz.finding import Finding, FindingError, parse
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.minimise import Minimiser
 from bsim.fuzz.oracles import CHECKS, Judge
+from bsim.fuzz.oracles.leak import Secrets
 from bsim.fuzz.regress import check
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.rig import Rig
@@ -109,6 +113,19 @@ def test_a_bounded_run_finds_nothing() -> None:
     assert report.stability == 1.0
     assert report.coverage.commands_seen == report.coverage.commands
     assert report.coverage.percent >= 92, report.coverage.missing
+
+
+def test_every_phase_keeps_to_the_budget() -> None:
+    assert run(max_apdus=300).explorer.apdus < 400
+
+
+def test_keys_that_were_put_are_secrets_too() -> None:
+    key = bytes(range(0x30, 0x40))
+    put = IssuerState(bytes(10), key_sets=(KeySet(0x30, ScpKeys(key, bytes(16), bytes(16))),))
+    rig = Rig(grammar(), "operational")
+    rig.states = [put]
+    assert Secrets().find(rig, b"\x01" + key[4:12])
+    assert not Secrets().find(rig, b"\x01" + key[4:11])
 
 
 def test_only_chosen_commands_are_tried() -> None:

@@ -1,7 +1,8 @@
 """The key sets of a security domain: which a new card has, and how others are written down."""
 
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from bsim.crypto.scp import S8, S16, Keys
 
@@ -16,7 +17,8 @@ class KeyType(IntEnum):
     AES = 0x88
 
 
-class KeySet(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KeySet:
     """Three keys under one version (01-7F)."""
 
     version: int

@@ -167,7 +167,7 @@ class Campaign:
         """Smoke and boundary."""
         for name, phase in (("smoke", phases.smoke), ("boundary", phases.boundary)):
             if name in self._options.phases and self._options.engine is Kind.STATE and not self._over():
-                phase(self.explorer, self._grammar)
+                phase(self.explorer, self._grammar, self._over)
 
     def _over(self) -> bool:
         options = self._options

@@ -20,21 +20,25 @@ Visit = Callable[[Lead, Numbered, Callable[[], None]], None]
 """Does something from where an example is sent, and goes back there each time."""
 
 
-def smoke(explorer: Explorer, grammar: Grammar) -> None:
+Over = Callable[[], bool]
+"""Whether all that a run may take is spent."""
+
+
+def smoke(explorer: Explorer, grammar: Grammar, over: Over = lambda: False) -> None:
     """Run each example after those that are given; what ends well also on every other kind of card."""
     chosen = _chosen(explorer, grammar)
     for root in [node.rig.root for node in explorer.starts]:
         wanted = [one for one in chosen if _root(explorer, one.example) == root or one.anywhere]
         with begun(explorer, grammar, root) as lead:
-            _walk(lead, tree(wanted), lambda *_: None)
+            _walk(lead, tree(wanted), lambda *_: None, over)
 
 
-def boundary(explorer: Explorer, grammar: Grammar) -> None:
+def boundary(explorer: Explorer, grammar: Grammar, over: Over = lambda: False) -> None:
     """From where each example is sent, its command in other ways, and with each field at its bounds and beyond."""
     wanted = [one for one in _chosen(explorer, grammar) if not one.entry.slow]
     for root in dict.fromkeys(_root(explorer, one.example) for one in wanted):
         with begun(explorer, grammar, root) as lead:
-            _walk(lead, tree(one for one in wanted if _root(explorer, one.example) == root), _at_its_bounds)
+            _walk(lead, tree(one for one in wanted if _root(explorer, one.example) == root), _at_its_bounds, over)
 
 
 def _chosen(explorer: Explorer, grammar: Grammar) -> list[Numbered]:
@@ -52,16 +56,18 @@ def _at_its_bounds(lead: Lead, one: Numbered, back: Callable[[], None]) -> None:
             back()
 
 
-def _walk(lead: Lead, steps: Tree, visit: Visit) -> None:
+def _walk(lead: Lead, steps: Tree, visit: Visit, over: Over) -> None:
     """Send each command of a tree from where the one above it led, having visited where it is sent from."""
     if not steps:
         return
     back = lead.here()
     for one, (is_wanted, below) in steps.items():
+        if over():
+            return
         if is_wanted:
             visit(lead, one, back)
         lead.send(one.command)
-        _walk(lead, below, visit)
+        _walk(lead, below, visit, over)
         back()
 
 

@@ -145,6 +145,7 @@ class Rig:
         """Power-cycle the card."""
         self.raw = self.response = self.data = _NOTHING
         self.sw, self.entry, self.whole = 0, None, None
+        self.secured, self.forged = None, False
         self.busy = True
         self.card.reset()
         self.busy = False
