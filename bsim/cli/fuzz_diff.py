@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,7 +78,11 @@ def _sequences(args: argparse.Namespace) -> "Iterable[Sequence[Step]]":
 
     real = bool(_real(args))
     root, commands = (_USED, sendable(grammar())) if real else (_NEW, None)
-    steps = compare.given(args.corpus) if args.corpus else compare.made(args.seed, args.sequences, root, commands)
+    steps: Iterable[Sequence[Step]]
+    if args.corpus:
+        steps = [seed.steps for seed in corpus(args.corpus)]
+    else:
+        steps = compare.made(args.seed, args.sequences, root, commands)
     return compare.harmless(steps, root) if real else steps
 
 

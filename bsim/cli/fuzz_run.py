@@ -9,7 +9,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
 from bsim.cli.fuzz_report import DEFAULT, STREAMED, add_report_options, begun, folder_of, formats_of, tell, written
 
@@ -175,9 +175,9 @@ def options_of(args: argparse.Namespace) -> "Options":
     """What the command line asks for; UsageError where that cannot be."""
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.engine import Kind
-    from bsim.fuzz.files import Folder, read_seeds
+    from bsim.fuzz.files import Folder
 
-    seeds = list(read_seeds(args.seeds)) if args.seeds is not None else []
+    seeds = corpus(args.seeds) if args.seeds is not None else []
     standing: tuple[Finding, ...] = ()
     if args.dir is not None:
         folder = Folder(args.dir)

@@ -6,11 +6,9 @@ One of them may be in a reader. Then what is sent is what safe mode permits, and
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from bsim.fuzz.card_rig import CardRig
-from bsim.fuzz.files import read_seeds
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, grammar
 from bsim.fuzz.oracles.differential import carried
@@ -45,11 +43,6 @@ class Difference:
             "second": self.second,
             "step": self.step,
         }
-
-
-def given(folder: Path) -> Iterator[Sequence[Step]]:
-    """Answer the sequences of a corpus."""
-    return (seed.steps for seed in read_seeds(folder))
 
 
 def made(seed: int, count: int, root: str, commands: Sequence[Entry] | None = None) -> Iterator[Sequence[Step]]:
