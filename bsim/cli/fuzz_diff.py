@@ -35,7 +35,7 @@ _USED: Final = "operational"
 
 def add(parts: Parts) -> None:
     """Declare it."""
-    from bsim.cli.fuzz_run import add_reader_options
+    from bsim.cli.fuzz_reader import add_reader_options
 
     parser = part(parts, "diff", "the same sequences to two cards, and where they differ", _DIFF, execute)
     parser.add_argument(
@@ -50,11 +50,14 @@ def add(parts: Parts) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Compare; 1 if they differ. Whatever ends it, what was found is told."""
+    from bsim.cli.fuzz_reader import given_for_reader
     from bsim.fuzz.safe import SafetyStop
     from bsim.ports import CardLost
 
     if len(args.on) != 2:
         raise UsageError("--on is given twice, once for each card")
+    if not _real(args) and (idle := given_for_reader(args)):
+        raise UsageError(f"{', '.join(idle)}: for a card in a reader, and none is")
     found: list[Difference] = []
     try:
         for one in _differences(args):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
+from bsim.cli.fuzz_reader import add_reader_options
 from bsim.cli.fuzz_report import DEFAULT, STREAMED, add_report_options, begun, folder_of, formats_of, tell, written
 
 if TYPE_CHECKING:
@@ -84,23 +85,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_plant(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
-
-
-def add_reader_options(parser: argparse.ArgumentParser) -> None:
-    """What is done to a card in a reader, and what is not."""
-    from bsim.cli.common import add_reader
-
-    parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
-    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
-    parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
-    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
-    parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
-    parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
-    parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
-    parser.add_argument("--ledger", metavar="DIR", type=Path, help="where cards' accounts are kept over runs")
-    parser.add_argument("--unsafe", action="store_true", help="no rules on a reader; needs --i-own-this-card")
-    parser.add_argument("--i-own-this-card", metavar="ATR|ICCID", help="typed out")
-    add_reader(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
