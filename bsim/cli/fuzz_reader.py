@@ -62,6 +62,7 @@ def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine"
             pretest=not args.no_pretest,
             on_finding=line.found,
         )
+        line.begin()
         return campaign.run(line.show)
 
 
@@ -91,6 +92,7 @@ def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine
 
         crew = Actors(connect(args.cluster, len(targets)), options, SLICE, make, _LET_GO)
     coordinator = Coordinator(options, args.on)
+    line.begin()
     return lead(crew, len(targets), coordinator, line.show, line.found, replace=False)
 
 

@@ -12,7 +12,7 @@ from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
 from bsim.cli.fuzz_reader import add_reader_options
-from bsim.cli.fuzz_report import DEFAULT, STREAMED, add_report_options, begun, folder_of, formats_of, tell, written
+from bsim.cli.fuzz_report import DEFAULT, STREAMED, Stream, add_report_options, folder_of, formats_of, tell, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,11 +109,10 @@ def execute(args: argparse.Namespace) -> int:
 
 def _streamed(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
     """Run, and write what is found as it is found."""
-    with begun(folder_of(args), options.seed, args.on) as lines:
-        line.also = lines.found
+    with Stream(folder_of(args), options.seed, args.on) as stream:
+        line.begin, line.also = stream.begin, stream.found
         report = _run(args, options, line)
-        lines.end(report)
-    tell([lines.path])
+        stream.end(report)
     return report
 
 
@@ -129,8 +128,9 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
         from bsim.fuzz import cluster
 
         jobs = None if args.jobs == "auto" else _jobs(args.jobs)
-        return cluster.run(options, args.cluster, jobs, line.show, line.found)
+        return cluster.run(options, args.cluster, jobs, line.show, line.found, begin=line.begin)
     jobs = _jobs(args.jobs)
+    line.begin()
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
     return Campaign(options, line.found).run(line.show)
@@ -288,6 +288,8 @@ class LiveLine:
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream: Final = stream
+        self.begin: Callable[[], None] = lambda: None
+        """To be called when the target is known to be there, before the run sends it anything."""
         self.also: Callable[[Finding], None] = lambda _: None
         """Who else is told of findings."""
         self._live: Final = stream.isatty() and not quiet
