@@ -183,10 +183,25 @@ def test_all_are_removed_or_none(card, bsim):  # noqa: F811
     broken = bsim(
         "assets", "remove", "12", "3", "5", "--fault", "on REMOVE_ASSET nth 2 answer 6581", "--on", card, code=1
     )
-    assert "bsim: of 3 only the first 1 were removed\n" in broken.err
+    assert "bsim: of 3 only the first was removed\n" in broken.err
     assert before == sorted([*listed(), 12])
     assert bsim("assets", "remove", "5", "3", "5", "--on", card).out == "removed 5, 3\n"
     assert before == sorted([*listed(), 12, 5, 3])
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("answer 6581", "of 3 none were removed"),
+        ("mute late", "of 3 none were removed; perhaps one was"),
+        ("nth 2 mute late", "of 3 only the first was removed; perhaps one more was"),
+        ("nth 3 answer 6581", "of 3 only the first 2 were removed"),
+    ],
+)
+def test_it_is_told_how_far_it_came(card, bsim, fault, told):  # noqa: F811
+    bsim("assets", "import", "--on", card, SAMPLE)
+    words = ("remove", "12", "3", "5", "--fault", f"on REMOVE_ASSET {fault}")
+    assert f"bsim: {told}\n" in bsim("assets", *words, "--on", card, code=1).err
 
 
 def test_contacts(card, bsim):  # noqa: F811

@@ -1,12 +1,16 @@
 """The compiled declarations say what the declarations say, and only of those they were made from."""
 
+import ast
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
+import bsim
+from bsim import spec
 from bsim.spec import folder
-from bsim.spec.compiled import NAME, Declared, compile_text, read_compiled
+from bsim.spec.compiled import _READERS, NAME, Declared, compile_text, read_compiled
 from bsim.spec.load import load
 from bsim.spec.load_files import load_files
 
@@ -51,3 +55,30 @@ def test_a_damaged_one_is_passed_over(copied, text):
 def test_without_one_the_declarations_are_read(copied):
     (copied / NAME).unlink()
     assert read_compiled(copied) is None
+
+
+def test_without_one_the_same_is_answered(copied, monkeypatch):
+    """Past the caches, which others' tables are from."""
+    (copied / NAME).unlink()
+    monkeypatch.setattr(spec, "folder", lambda: copied)
+    monkeypatch.setattr(spec, "_compiled", spec._compiled.__wrapped__)
+    for declared in (spec.spec, spec.file_system):
+        anew, compiled = declared.__wrapped__(), declared()
+        assert anew == compiled
+        assert anew is not compiled
+
+
+def test_it_is_of_all_that_makes_tables():
+    """What reads the declarations uses nothing of ours beside, but the names of faults."""
+    package = Path(bsim.__file__).parent
+    used = {module for name in _READERS for module in imported(package / name)}
+    readers = {f"bsim.{name.removesuffix('.py').replace('/', '.')}" for name in _READERS}
+    assert used - readers == {"bsim.spec.declared", "bsim.sw"}
+
+
+def imported(file):
+    """The modules of ours that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("bsim"):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from names if node.module in {"bsim", "bsim.spec"} else [node.module]

@@ -11,6 +11,7 @@ from bsim.cli import main
 from bsim.lab.fault_rules import ANY, Action, FaultError, Kind, Rule, parse, parse_file
 from bsim.lab.faults import Faults
 from bsim.ports import CardMute, CardRemoved
+from bsim.spec.decode import Decoder
 
 VERSION = "00CA000002"
 
@@ -276,6 +277,24 @@ def test_rules_change_while_a_command_is_delayed():
     go_on.set()
     thread.join()
     assert card.transmit(bytes.fromhex(VERSION))[-2:] == b"\x90\0"
+
+
+def test_a_rule_comes_while_the_first_command_is_taken_apart(monkeypatch):
+    """Whoever adds it makes no second decoder, which nobody would reset."""
+    made = []
+
+    class Interrupted(Decoder):
+        def __init__(self, spec):
+            made.append(self)
+            if len(made) == 1:
+                card.add("on GET_VERSION answer 6985")
+            super().__init__(spec)
+
+    monkeypatch.setattr("bsim.spec.decode.Decoder", Interrupted)
+    card = Faults(new_card())
+    select(card)
+    assert card.transmit(bytes.fromhex(VERSION)) == b"\x69\x85"
+    assert len(made) == 1
 
 
 def test_the_log_names_the_rule_and_no_secret(caplog):

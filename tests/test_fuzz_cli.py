@@ -89,6 +89,11 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["bench", "--faults", "none"], "no fault none"),
         (["bench", "--engines", "none"], "no engine none"),
         (["cmin", "."], "no corpus"),
+        (["run", "--seeds", "nowhere", "--max-apdus", "1"], "nowhere: no corpus"),
+        (["run", "--seeds", ".", "--max-apdus", "1"], "no corpus"),
+        (["diff", "--on", "ram", "--on", "t0", "--corpus", "nowhere"], "nowhere: no corpus"),
+        (["diff", "--on", "ram", "--on", "t0", "--tries-left", "3", "--unsafe"], "--tries-left, --unsafe: for a card"),
+        (["diff", "--on", "ram", "--on", "t0", "--protocol", "t1"], "--protocol: for a card"),
     ],
 )
 def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

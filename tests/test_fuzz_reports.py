@@ -1,11 +1,12 @@
 """Reports of fuzzing: each form is what its readers take, made from a run with findings or from its folder."""
 
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_what_watches_the_lines_is_told_at_once(tmp_path, capsys):
 
 def test_what_an_earlier_run_found_is_in_the_lines(run, tmp_path):
     report = run[0]
-    with reports.Lines(tmp_path, report.seed, report.target) as lines:
+    with closing(reports.Lines(tmp_path, report.seed, report.target)) as lines:
         lines.found(report.findings[1])
         lines.end(report)
     rows = [json.loads(line) for line in lines.path.read_text().splitlines()]
@@ -164,6 +165,51 @@ def test_what_an_earlier_run_found_is_in_the_lines(run, tmp_path):
     assert {row["key"] for row in rows[1:-1]} == {finding.key for finding in report.findings}
     again = [json.loads(line) for line in reports.FORMATS["ndjson"][1](report).splitlines()]
     assert (rows[0], rows[-1]) == (again[0], again[-1])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--on", "readr:0"],
+        ["--on", "reader:no reader has this name"],
+        ["--on", "reader:0,reader:1", "--unsafe"],
+        ["--cluster", "nowhere"],
+        ["-j", "0"],
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_the_report_of_the_last(tmp_path, words):
+    (tmp_path / "report.ndjson").write_text("kept\n")
+    assert main(["fuzz", "run", "--dir", str(tmp_path), "--report", "ndjson", *words]) == 2
+    assert (tmp_path / "report.ndjson").read_text() == "kept\n"
+
+
+def test_a_run_does_not_begin_where_its_report_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "report.ndjson").mkdir()
+    assert main(["fuzz", "run", "--dir", str(tmp_path), "--report", "ndjson", "--max-apdus", "1"]) == 2
+    assert "the reports cannot be written (Is a directory)" in capsys.readouterr().err
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_report_that_cannot_be_gone_on_with_does_not_end_the_run(tmp_path, monkeypatch, capsys):
+    """Whoever reads the lines goes before the first finding: the run's result is what it would have been."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "report.ndjson")
+    reader = os.open(tmp_path / "report.ndjson", os.O_RDONLY | os.O_NONBLOCK)
+    told = LiveLine.found
+
+    def found(line, finding) -> None:
+        os.close(reader)
+        told(line, finding)
+
+    monkeypatch.setattr(LiveLine, "found", found)
+    words = ["--seed", "3", "--max-failures", "1", "--max-apdus", "100000", "--report", "ndjson", "--report-dir", "."]
+    with FAULTS["length"].plant():
+        assert main(["fuzz", "run", *words, "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["findings"]) == 1
+    assert err.count("report.ndjson: the rest of this report cannot be written (Broken pipe)") == 1
+    assert "bsim: report " not in err
+    assert list((tmp_path / "bsim-fuzz" / "findings").glob("*.txt"))
 
 
 class Page(HTMLParser):

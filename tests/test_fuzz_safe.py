@@ -167,20 +167,27 @@ def test_cards_are_compared_within_the_rules_only(diff: Callable[..., int], word
     assert not card.sent
 
 
-@pytest.mark.parametrize(("patience", "code", "words"), [(30.0, 1, "is back"), (0.0, 3, "the card is lost")])
+@pytest.mark.parametrize(("patience", "words"), [(30.0, "is back"), (0.0, "the card is lost")])
 def test_a_card_that_is_pulled_ends_the_comparison(
     diff: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
     patience: float,
-    code: int,
     words: str,
 ) -> None:
+    """What was found until then is told, and 3 is another code than that of cards that differ."""
     monkeypatch.setattr("bsim.fuzz.safe._PATIENCE", patience)
+    chosen = "SELECT 00A40400 08A000000533C000FF\n"
+    for name, steps in (("a", f"{chosen}GET_VERSION 00CA000000\n"), ("b", 60 * chosen)):
+        (tmp_path / f"{name}.txt").write_text(f"# card: operational\n{steps}")
     card = InReader(bare_card().card)
     card.pull_at = {50}
-    assert diff(card) == code
-    assert words in capsys.readouterr().err
+    card.wrong = {b"\0\xca": b"\x6a\x88"}
+    assert diff(card, "--json", "--corpus", str(tmp_path)) == 3
+    told = capsys.readouterr()
+    assert [one["command"] for one in json.loads(told.out)] == ["GET_VERSION"]
+    assert words in told.err
 
 
 def test_a_corpus_is_cut_off_where_a_pin_would_lose_a_try(diff: Callable[..., int], tmp_path: Path) -> None:

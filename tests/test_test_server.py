@@ -75,7 +75,10 @@ def test_what_cannot_be_is_told(words, reason, capsys):
     assert reason in capsys.readouterr().err
 
 
-def test_without_its_library_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "bsim.links.web", None)
-    assert main(["test-server"]) == 2
-    assert "pip install 'bsim[web]'" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["test-server"], ["serve", "--on", "ram", "--http", "127.0.0.1:0"]])
+def test_without_its_library_it_says_what_to_install(words, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "h11", None)
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert "pip install 'bsim[web]'" in told.err
+    assert told.out == ""

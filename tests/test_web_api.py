@@ -1,6 +1,6 @@
 """The HTTP API: cards, APDUs, OMAPI sessions, dialogues, faults and traces, over real connections."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 import bsim
 from bsim.lab.record import Recorder
 from bsim.lab.targets import open_target
+from bsim.links.web.operation import Operation
 from bsim.links.web.parts import PARTS
 from bsim.links.web.router import Part, Router
 from bsim.ports import Card
@@ -36,6 +37,21 @@ def test_a_part_is_found_by_its_paths_alone(part: Part) -> None:
     for operation in part.load():
         path = operation.path.replace("{", "").replace("}", "")
         assert Router(PARTS).find(operation.method, path)[0].name == operation.name
+
+
+def test_a_part_that_could_not_be_loaded_is_tried_again() -> None:
+    whole, faults = PARTS[0], [OSError("too many open files")]
+
+    def load() -> Sequence[Operation]:
+        if faults:
+            raise faults.pop()
+        return whole.load()
+
+    router, operation = Router([Part(whole.paths, load)]), whole.load()[0]
+    path = operation.path.replace("{", "").replace("}", "")
+    with pytest.raises(OSError, match="too many open files"):
+        router.find(operation.method, path)
+    assert router.find(operation.method, path)[0].name == operation.name
 
 
 def test_a_card_is_made_listed_and_deleted(client: Client) -> None:

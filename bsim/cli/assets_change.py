@@ -82,16 +82,25 @@ def _is_listed(wallet: Wallet, number: int) -> bool:
 
 def _each(ones: Sequence[T], do: Callable[[T], object], told: str) -> None:
     """Do it to one after the other; where that is broken off, the user is told how far it came."""
-    done = 0
+    done, refused = 0, False
     try:
         with Progress(len(ones), sys.stderr) as progress:
             for one in ones:
                 do(one)
                 done += 1
                 progress(done)
+    except CardError:
+        refused = True
+        raise
     finally:
         if done < len(ones):
-            note(f"of {len(ones)} only the first {done} were {told}")
+            # What the card was asked for when it was lost, or the user had enough, it may have done.
+            perhaps = "" if refused else "; perhaps one more was" if done else "; perhaps one was"
+            note(f"of {len(ones)} {_first(done)} {told}{perhaps}")
+
+
+def _first(count: int) -> str:
+    return f"only the first {count} were" if count > 1 else "only the first was" if count else "none were"
 
 
 def contacts(args: argparse.Namespace) -> int:

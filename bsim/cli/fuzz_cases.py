@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
 
 if TYPE_CHECKING:
@@ -135,12 +135,10 @@ def tmin(args: argparse.Namespace) -> int:
 def cmin(args: argparse.Namespace) -> int:
     """Keep the shortest entries that together reach every state, and every status word of every command."""
     from bsim.fuzz import cards
-    from bsim.fuzz.files import Folder, read_seeds
+    from bsim.fuzz.files import Folder
     from bsim.fuzz.shrink import smallest_cover
 
-    seeds = list(read_seeds(args.path))
-    if not seeds:
-        raise UsageError(f"{args.path}: no corpus here")
+    seeds = corpus(args.path)
     with cards.quick_backups():
         replayer = _replayer()
         with replayer.ready():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bsim.cli.common import UsageError
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 
 _CORPUS: Final = """\
 examples:
@@ -53,12 +53,9 @@ def _import(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from bsim.fuzz import export
-    from bsim.fuzz.files import read_seeds
     from bsim.fuzz.grammar import grammar
 
-    found = list(read_seeds(args.corpus))
-    if not found:
-        raise UsageError(f"{args.corpus}: no corpus here")
+    found = corpus(args.corpus)
     args.dir.mkdir(parents=True, exist_ok=True)
     make, suffix = export.SCRIPTS[args.to]
     for seed in found:

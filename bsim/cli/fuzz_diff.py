@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bsim.card import Uicc
     from bsim.fuzz.card_rig import CardRig
-    from bsim.fuzz.compare import Make
+    from bsim.fuzz.compare import Difference, Make
     from bsim.fuzz.steps import Step
 
 _DIFF: Final = """\
@@ -24,7 +24,10 @@ examples:
 
 Card files are copied into memory and never written. A card in a reader is sent what `bsim fuzz run` may send it, and no
 wrong BPIN; what it is not sent the other is not sent either. Both then are one card from start to end, so the other
-should be in the state the one in the reader is in. Exit codes: 0 alike, 1 they differ.
+should be in the state the one in the reader is in.
+
+Exit codes: 0 alike, 1 they differ, 2 wrong usage or no such card, 3 a safety rule or a lost card ended the comparison
+(what was found until then is told), 130 interrupted (as well).
 """
 _NEW: Final = "personalised"
 _USED: Final = "operational"
@@ -32,7 +35,7 @@ _USED: Final = "operational"
 
 def add(parts: Parts) -> None:
     """Declare it."""
-    from bsim.cli.fuzz_run import add_reader_options
+    from bsim.cli.fuzz_reader import add_reader_options
 
     parser = part(parts, "diff", "the same sequences to two cards, and where they differ", _DIFF, execute)
     parser.add_argument(
@@ -46,14 +49,38 @@ def add(parts: Parts) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Compare; 1 if they differ."""
-    from bsim.fuzz import cards, compare
+    """Compare; 1 if they differ. Whatever ends it, what was found is told."""
+    from bsim.cli.fuzz_reader import given_for_reader
+    from bsim.fuzz.safe import SafetyStop
+    from bsim.ports import CardLost
 
     if len(args.on) != 2:
         raise UsageError("--on is given twice, once for each card")
+    if not _real(args) and (idle := given_for_reader(args)):
+        raise UsageError(f"{', '.join(idle)}: for a card in a reader, and none is")
+    found: list[Difference] = []
+    try:
+        for one in _differences(args):
+            found.append(one)
+    except CardLost as loss:
+        _tell(args, found)
+        raise SafetyStop(str(loss)) from loss
+    except (SafetyStop, KeyboardInterrupt):
+        _tell(args, found)
+        raise
+    _tell(args, found)
+    return 1 if found else 0
+
+
+def _differences(args: argparse.Namespace) -> "Iterator[Difference]":
+    from bsim.fuzz import cards, compare
+
     with cards.quick_backups(), ExitStack() as opened:
         makers = [_maker(args, target, opened) for target in args.on]
-        found = compare.differences(makers, _sequences(args))
+        yield from compare.differences(makers, _sequences(args))
+
+
+def _tell(args: argparse.Namespace, found: "Sequence[Difference]") -> None:
     if args.json:
         print_json([one.as_json() for one in found])
     else:
@@ -62,7 +89,6 @@ def execute(args: argparse.Namespace) -> int:
             print(f"  {args.on[0]:<16} {one.first}")
             print(f"  {args.on[1]:<16} {one.second}  after {one.step} steps")
         note(f"seed {args.seed}: {len(found)} differences")
-    return 1 if found else 0
 
 
 def _real(args: argparse.Namespace) -> list[str]:
@@ -78,7 +104,11 @@ def _sequences(args: argparse.Namespace) -> "Iterable[Sequence[Step]]":
 
     real = bool(_real(args))
     root, commands = (_USED, sendable(grammar())) if real else (_NEW, None)
-    steps = compare.given(args.corpus) if args.corpus else compare.made(args.seed, args.sequences, root, commands)
+    steps: Iterable[Sequence[Step]]
+    if args.corpus:
+        steps = [seed.steps for seed in corpus(args.corpus)]
+    else:
+        steps = compare.made(args.seed, args.sequences, root, commands)
     return compare.harmless(steps, root) if real else steps
 
 

@@ -29,7 +29,7 @@ _KINDS: Final = ("operational", "personalised", "factory", "recovery", "locked",
 
 def add(parts: Parts) -> None:
     """Declare it."""
-    from bsim.cli.fuzz_run import add_reader_options
+    from bsim.cli.fuzz_reader import add_reader_options
 
     one = part(parts, "learn", "learn what a card does, and compare it with the declaration", _LEARN, execute)
     one.add_argument("--on", metavar="TARGET", default="ram", help="ram, or reader:NAME")

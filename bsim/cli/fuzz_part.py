@@ -1,8 +1,14 @@
-"""How each part of `bsim fuzz` declares itself."""
+"""How each part of `bsim fuzz` declares itself, and reads a corpus it was given."""
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from bsim.cli.common import UsageError
+
+if TYPE_CHECKING:
+    from bsim.fuzz.files import Seed
 
 Parts: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Do: TypeAlias = Callable[[argparse.Namespace], int]
@@ -19,3 +25,12 @@ def part(parts: Parts, name: str, summary: str, examples: str, do: Do) -> argpar
     )
     parser.set_defaults(do=do)
     return parser
+
+
+def corpus(folder: Path) -> "list[Seed]":
+    """Read a corpus; UsageError where there is none: what is done with nothing would seem to go well."""
+    from bsim.fuzz.files import read_seeds
+
+    if not (seeds := list(read_seeds(folder))):
+        raise UsageError(f"{folder}: no corpus here")
+    return seeds

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bsim.cli.common import UsageError, note, reader_options
+from bsim.cli.common import UsageError, add_reader, note, reader_options
 from bsim.cli.fuzz_report import DEFAULT
 
 _LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
@@ -22,6 +22,29 @@ if TYPE_CHECKING:
     from bsim.fuzz.result import RunReport
     from bsim.fuzz.safe import Policy, SafeCard
     from bsim.lab.targets import OpenCard
+
+
+def add_reader_options(parser: argparse.ArgumentParser) -> None:
+    """What is done to a card in a reader, and what is not."""
+    parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
+    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
+    parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
+    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
+    parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
+    parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
+    parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
+    parser.add_argument("--ledger", metavar="DIR", type=Path, help="where cards' accounts are kept over runs")
+    parser.add_argument("--unsafe", action="store_true", help="no rules on a reader; needs --i-own-this-card")
+    parser.add_argument("--i-own-this-card", metavar="ATR|ICCID", help="typed out")
+    add_reader(parser)
+
+
+def given_for_reader(args: argparse.Namespace) -> list[str]:
+    """Which options of `add_reader_options` were given, with another value than theirs."""
+    parser = argparse.ArgumentParser()
+    add_reader_options(parser)
+    usual = vars(parser.parse_args([]))
+    return [f"--{name.replace('_', '-')}" for name, value in usual.items() if vars(args)[name] != value]
 
 
 def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
@@ -39,6 +62,7 @@ def run_on_reader(args: argparse.Namespace, options: "Options", line: "LiveLine"
             pretest=not args.no_pretest,
             on_finding=line.found,
         )
+        line.begin()
         return campaign.run(line.show)
 
 
@@ -68,6 +92,7 @@ def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine
 
         crew = Actors(connect(args.cluster, len(targets)), options, SLICE, make, _LET_GO)
     coordinator = Coordinator(options, args.on)
+    line.begin()
     return lead(crew, len(targets), coordinator, line.show, line.found, replace=False)
 
 

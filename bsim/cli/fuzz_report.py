@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,9 @@ from bsim.cli.common import UsageError, note
 from bsim.cli.fuzz_part import Parts, part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bsim.fuzz.finding import Finding
     from bsim.fuzz.reports import Lines
     from bsim.fuzz.result import RunReport
 
@@ -76,12 +79,46 @@ def written(report: "RunReport", folder: Path, formats: Sequence[str]) -> list[P
         return reports.write(report, folder, formats)
 
 
-def begun(folder: Path, seed: int, target: str) -> "Lines":
-    """Begin the report that is written while the run goes on."""
-    from bsim.fuzz import reports
+class Stream:
+    """The report that is written while the run goes on. Where it cannot be written any more, the run still goes on."""
 
-    with _writing(folder):
-        return reports.Lines(folder, seed, target)
+    def __init__(self, folder: Path, seed: int, target: str) -> None:
+        self._folder, self._seed, self._target = folder, seed, target
+        self._lines: Lines | None = None
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(lambda lines: lines.close())
+
+    def begin(self) -> None:
+        """Write how the run began. Until then, what an earlier one left is as it was."""
+        from bsim.fuzz import reports
+
+        with _writing(self._folder):
+            self._lines = reports.Lines(self._folder, self._seed, self._target)
+
+    def found(self, finding: "Finding") -> None:
+        """Write a finding."""
+        self._do(lambda lines: lines.found(finding))
+
+    def end(self, report: "RunReport") -> None:
+        """Write how the run ended, and say where it is written."""
+        self._do(lambda lines: lines.end(report))
+        if self._lines is not None:
+            tell([self._lines.path])
+
+    def _do(self, what: "Callable[[Lines], None]") -> None:
+        if (lines := self._lines) is None:
+            return
+        try:
+            what(lines)
+        except OSError as fault:
+            self._lines = None
+            note(f"{lines.path}: the rest of this report cannot be written ({fault.strerror})")
+            with suppress(OSError):  # it tries again to write what could not be written, as has just been told
+                lines.close()
 
 
 @contextmanager

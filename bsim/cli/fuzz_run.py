@@ -9,9 +9,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
-from bsim.cli.fuzz_report import DEFAULT, STREAMED, add_report_options, begun, folder_of, formats_of, tell, written
+from bsim.cli.fuzz_reader import add_reader_options
+from bsim.cli.fuzz_report import DEFAULT, STREAMED, Stream, add_report_options, folder_of, formats_of, tell, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,23 +87,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no live line")
 
 
-def add_reader_options(parser: argparse.ArgumentParser) -> None:
-    """What is done to a card in a reader, and what is not."""
-    from bsim.cli.common import add_reader
-
-    parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
-    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
-    parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
-    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
-    parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
-    parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
-    parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
-    parser.add_argument("--ledger", metavar="DIR", type=Path, help="where cards' accounts are kept over runs")
-    parser.add_argument("--unsafe", action="store_true", help="no rules on a reader; needs --i-own-this-card")
-    parser.add_argument("--i-own-this-card", metavar="ATR|ICCID", help="typed out")
-    add_reader(parser)
-
-
 def execute(args: argparse.Namespace) -> int:
     """Run; answers the exit code."""
     if args.engine == "atheris":
@@ -125,11 +109,10 @@ def execute(args: argparse.Namespace) -> int:
 
 def _streamed(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "RunReport":
     """Run, and write what is found as it is found."""
-    with begun(folder_of(args), options.seed, args.on) as lines:
-        line.also = lines.found
+    with Stream(folder_of(args), options.seed, args.on) as stream:
+        line.begin, line.also = stream.begin, stream.found
         report = _run(args, options, line)
-        lines.end(report)
-    tell([lines.path])
+        stream.end(report)
     return report
 
 
@@ -145,8 +128,9 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
         from bsim.fuzz import cluster
 
         jobs = None if args.jobs == "auto" else _jobs(args.jobs)
-        return cluster.run(options, args.cluster, jobs, line.show, line.found)
+        return cluster.run(options, args.cluster, jobs, line.show, line.found, begin=line.begin)
     jobs = _jobs(args.jobs)
+    line.begin()
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
     return Campaign(options, line.found).run(line.show)
@@ -175,9 +159,9 @@ def options_of(args: argparse.Namespace) -> "Options":
     """What the command line asks for; UsageError where that cannot be."""
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.engine import Kind
-    from bsim.fuzz.files import Folder, read_seeds
+    from bsim.fuzz.files import Folder
 
-    seeds = list(read_seeds(args.seeds)) if args.seeds is not None else []
+    seeds = corpus(args.seeds) if args.seeds is not None else []
     standing: tuple[Finding, ...] = ()
     if args.dir is not None:
         folder = Folder(args.dir)
@@ -304,6 +288,8 @@ class LiveLine:
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream: Final = stream
+        self.begin: Callable[[], None] = lambda: None
+        """To be called when the target is known to be there, before the run sends it anything."""
         self.also: Callable[[Finding], None] = lambda _: None
         """Who else is told of findings."""
         self._live: Final = stream.isatty() and not quiet

@@ -25,7 +25,7 @@ Applications = list[tuple[str, Callable[[], None]]]
 
 def add(parts: Parts) -> None:
     """Declare it."""
-    from bsim.cli.fuzz_run import add_reader_options
+    from bsim.cli.fuzz_reader import add_reader_options
 
     one = part(parts, "scan", "find the classes and instructions a card answers", _SCAN, execute)
     one.add_argument("--on", metavar="TARGET", default="ram", help="ram, or reader:NAME")

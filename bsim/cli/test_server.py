@@ -47,13 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until standard input or a signal says that it is over."""
-    try:
-        from bsim.links.web import WebServer
-    except ImportError as fault:
-        raise UsageError(f"test-server wants {fault.name}: pip install 'bsim[web]'") from fault
+    from bsim.links.web import WebServer
+
     wanted = _wanted(args)
     try:
         server = WebServer(port=args.port)
+    except ModuleNotFoundError as fault:
+        raise UsageError(str(fault)) from fault
     except OSError as fault:
         raise UsageError(f"--port {args.port}: {fault}") from fault
     try:

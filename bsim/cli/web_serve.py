@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.ble_serve import facts, on_air
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from bsim.links.web.hosted import Base, Hosted, Phone
     from bsim.ports import Card
 
-_INSTALL: Final = "pip install 'bsim[web]'"
 # What a WebSocket's subprotocol can carry. RFC 9110 5.6.2.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
@@ -74,8 +72,6 @@ def _serve(server: "WebServer", args: argparse.Namespace) -> int:
 
 
 def _server(args: argparse.Namespace) -> "WebServer":
-    if find_spec("h11") is None:
-        raise UsageError(f"--http wants h11: {_INSTALL}")
     from bsim.links.web import WebServer
 
     host, port = _address(args.http)
@@ -86,6 +82,8 @@ def _server(args: argparse.Namespace) -> "WebServer":
             raise UsageError(f"--cors takes an origin, as in http://localhost:5173, not {origin!r}")
     try:
         return WebServer(host, port, token=args.token, origins=args.cors)
+    except ModuleNotFoundError as fault:
+        raise UsageError(f"--http: {fault}") from fault
     except ValueError as fault:
         raise UsageError(f"--http {args.http}: {fault}; give --token, and it may be asked from elsewhere") from fault
     except OSError as fault:

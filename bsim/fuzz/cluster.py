@@ -94,11 +94,17 @@ def run(
     jobs: int | None,
     progress: Callable[[Progress], None] = lambda _: None,
     on_finding: Callable[[Finding], None] = lambda _: None,
+    *,
+    begin: Callable[[], None] = lambda: None,
 ) -> RunReport:
-    """Fuzz with so many actors (None: one for each processor of the cluster) until a budget is spent."""
+    """Fuzz with so many actors (None: one for each processor of the cluster) until a budget is spent.
+
+    `begin` is called when there is a cluster to work on.
+    """
     with redirect_stdout(sys.stderr):  # where Ray tells of workers that died; standard output is the report's
         ray = connect(address, jobs)
         jobs = jobs or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        begin()
         return lead(Actors(ray, options), jobs, Coordinator(options), progress, on_finding)
 
 

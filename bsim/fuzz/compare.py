@@ -6,11 +6,9 @@ One of them may be in a reader. Then what is sent is what safe mode permits, and
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from bsim.fuzz.card_rig import CardRig
-from bsim.fuzz.files import read_seeds
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, grammar
 from bsim.fuzz.oracles.differential import carried
@@ -47,11 +45,6 @@ class Difference:
         }
 
 
-def given(folder: Path) -> Iterator[Sequence[Step]]:
-    """Answer the sequences of a corpus."""
-    return (seed.steps for seed in read_seeds(folder))
-
-
 def made(seed: int, count: int, root: str, commands: Sequence[Entry] | None = None) -> Iterator[Sequence[Step]]:
     """Make sequences up of commands (default: of all), on a card of our own that shows what makes sense next."""
     rng = random.Random(f"bsim fuzz diff {seed}")  # noqa: S311 - to be repeated, not to be secret
@@ -83,9 +76,12 @@ def harmless(sequences: Iterable[Sequence[Step]], root: str) -> Iterator[Sequenc
         yield kept
 
 
-def differences(make: Sequence[Make], sequences: Iterable[Sequence[Step]]) -> list[Difference]:
-    """Send each sequence to two cards; what T=0 cannot carry, and what differs by nonces, is left out."""
-    found: dict[tuple[str, int, int], Difference] = {}
+def differences(make: Sequence[Make], sequences: Iterable[Sequence[Step]]) -> Iterator[Difference]:
+    """Send each sequence to two cards; what T=0 cannot carry, and what differs by nonces, is left out.
+
+    Each is told when it is found: CardLost or SafetyStop may end the comparison.
+    """
+    known: set[tuple[str, int, int]] = set()
     for steps in sequences:
         one, other = make[0](), make[1]()
         asked = sorted((one, other), key=_guarded, reverse=True)
@@ -101,10 +97,10 @@ def differences(make: Sequence[Make], sequences: Iterable[Sequence[Step]]) -> li
                 continue
             hidden = any(map(_guarded, asked))
             name = one.entry.name if one.entry is not None else grammar().name(step[1])
-            told = Difference(name, step[1], _told(one, hidden), _told(other, hidden), at)
-            found.setdefault((told.command, _sw(one), _sw(other)), told)
+            if (key := (name, _sw(one), _sw(other))) not in known:
+                known.add(key)
+                yield Difference(name, step[1], _told(one, hidden), _told(other, hidden), at)
             break
-    return list(found.values())
 
 
 def _guarded(rig: CardRig) -> bool:

@@ -66,7 +66,8 @@ class Faults:
     def _misdeeds(self) -> "Misdeeds":
         from bsim.lab.misdeeds import Misdeeds  # noqa: PLC0415 - for cards with rules: most have none
 
-        return Misdeeds(self.card, self._decoder.decoder, self._sleep, self._lose)
+        # Two threads may make one each, which are alike; the decoder is made by whoever talks to the card.
+        return Misdeeds(self.card, self._decoder, self._sleep, self._lose)
 
     def add(self, rule: "Rule | str") -> int:
         """Add a rule after the others; answers its number. FaultError if it cannot be read, or is one for a link."""
@@ -114,7 +115,7 @@ class Faults:
             due = self._due(decoded, command)
             if not due:
                 response = self.card.transmit(command)
-                self._decoder.decoder.response(decoded, response)
+                self._decoder.response(decoded, response)
                 return response
             return self._misdeeds.misbehave(due, decoded, command)
 

@@ -6,14 +6,15 @@ from typing import Final
 
 from bsim.lab.fault_rules import ANY, Action, FaultError, Kind, Rule, parse
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
-from bsim.spec.decode import Decoded, Decoder
+from bsim.spec.decode import Decoded
+from bsim.spec.late_decoder import LateDecoder
 
 
 class Misdeeds:
     """Does to one card what rules say."""
 
     def __init__(
-        self, card: Card, decoder: Decoder, sleep: Callable[[float], None], lose: Callable[[CardLost], None]
+        self, card: Card, decoder: LateDecoder, sleep: Callable[[float], None], lose: Callable[[CardLost], None]
     ) -> None:
         """`lose` is told where a rule takes the card away."""
         self._card: Final = card

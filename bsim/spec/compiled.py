@@ -31,7 +31,15 @@ from bsim.spec.model import (
 
 NAME: Final = "compiled.json"
 # What makes tables of the declarations: with another of these, the tables may be others.
-_READERS: Final = ("access.py", "compiled.py", "files.py", "load.py", "load_files.py", "model.py")
+_READERS: Final = (
+    "spec/access.py",
+    "spec/compiled.py",
+    "spec/files.py",
+    "spec/load.py",
+    "spec/load_files.py",
+    "spec/model.py",
+    "tlv.py",
+)
 
 Row = list[Any]
 Value = TypeVar("Value")
@@ -64,7 +72,7 @@ def compile_text(declared: Declared, folder: Path) -> str:
 
 def _fingerprint(folder: Path) -> str:
     """A hash of the declarations and of what reads them."""
-    readers = [Path(__file__).with_name(name) for name in _READERS]
+    readers = [Path(__file__).parents[1] / name for name in _READERS]
     digest = sha256()
     for file in (*sorted(folder.glob("*.toml")), *readers):
         digest.update(file.name.encode() + b"\0" + sha256(file.read_bytes()).digest())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from bsim.spec import spec
 
 if TYPE_CHECKING:
-    from bsim.spec.decode import Decoded, Decoder
+    from bsim.spec.decode import Answer, Decoded, Decoder
 
 
 class LateDecoder:
-    """Does as a Decoder does. Cards that nobody has asked anything yet have one, and start the sooner."""
+    """Does as a Decoder does, in one thread at a time. With it, cards that nobody has asked anything start sooner."""
 
     @cached_property
     def decoder(self) -> "Decoder":
@@ -28,8 +28,12 @@ class LateDecoder:
         """Take a command apart."""
         return self.decoder.command(raw)
 
+    def response(self, decoded: "Decoded", raw: bytes) -> "Answer":
+        """Take the response apart."""
+        return self.decoder.response(decoded, raw)
+
     def exchange_json(self, decoded: "Decoded", response: bytes) -> dict[str, object]:
         """Take the response apart: the exchange for machines."""
         from bsim.spec.decode import exchange_json  # noqa: PLC0415 - it has been imported by then
 
-        return exchange_json(decoded, self.decoder.response(decoded, response))
+        return exchange_json(decoded, self.response(decoded, response))

@@ -34,12 +34,6 @@ class Lines:
         beginning = {"format": FORMAT, "seed": seed, "target": target, "spec": spec_hash(), "version": __version__}
         self._file.write(_line("run", beginning))
 
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
     def found(self, finding: Finding) -> None:
         """Tell of a finding."""
         self._told.add(finding.key)
@@ -51,6 +45,10 @@ class Lines:
             if finding.key not in self._told:
                 self.found(finding)
         self._file.write(_end(report))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 def _finding(finding: Finding) -> str:

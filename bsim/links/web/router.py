@@ -47,9 +47,10 @@ class Router:
         return node
 
     def _loaded(self, node: dict[str, Any]) -> dict[str, Any]:
-        if (part := node.pop(_LATE, None)) is not None:
+        if (part := node.get(_LATE)) is not None:
             for operation in part.load():
                 self._node(operation.path).setdefault("", {})[operation.method] = operation
+            del node[_LATE]  # not before: where loading went wrong, the next who asks tries again
         return node
 
     def find(self, method: str, path: str) -> "tuple[Operation, Mapping[str, str]]":

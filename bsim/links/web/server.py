@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,7 +23,8 @@ __all__ = ["Limits", "WebServer"]
 class WebServer:
     """Cards over HTTP. It listens from the beginning (port 0: any that is free), and answers once it runs.
 
-    ValueError for an address that is not loopback without a `token`; OSError where the address cannot be had.
+    ValueError for an address that is not loopback without a `token`; OSError where the address cannot be had;
+    ModuleNotFoundError without the extra `web`, whose module is first imported when a client comes.
     `origins` are those whose pages may ask. Cards are put into `rack` before or while it runs, from any thread.
     """
 
@@ -35,6 +37,8 @@ class WebServer:
         origins: Sequence[str] = (),
         limits: Limits = DEFAULT,
     ) -> None:
+        if find_spec("h11") is None:
+            raise ModuleNotFoundError("a web server wants h11: pip install 'bsim[web]'", name="h11")
         if token is None and not is_loopback(host):
             raise ValueError("only this machine may ask without a token")
         self.site: Final = Site(token, origins, limits)
