@@ -206,3 +206,19 @@ def test_a_refused_command_selects_nothing() -> None:
     response = card.transmit(bytes.fromhex("00A4040010A000000533C000FF860000000000054D01"))
     assert response.hex() == "6c14"
     assert card.card.fuzz_state()[0] == state[0]
+
+
+class Ring:
+    """Holds itself."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept = self
+
+
+def test_what_goes_in_circles_has_a_state() -> None:
+    card = bare_card().card
+    state = card.fuzz_state()
+    card.session(0).routes = Ring()
+    assert card.fuzz_state() != state

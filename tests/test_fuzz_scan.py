@@ -66,13 +66,12 @@ def test_an_application_of_ones_own(capsys):
 
 
 @pytest.fixture
-def few(monkeypatch):
-    monkeypatch.setattr("bsim.cli.fuzz_doctor._APDUS", 500)
+def no_readers(monkeypatch):
     # libpcsclite takes its socket's name from the first who asks in a process: no test asks outside a pcscd of its own.
     monkeypatch.setattr("bsim.lab.reader.readers", list)
 
 
-def test_the_doctor_finds_the_emulated_card_well(few, monkeypatch, reader, tmp_path, capsys):  # noqa: F811 - the fixture
+def test_the_doctor_finds_the_emulated_card_well(no_readers, monkeypatch, reader, tmp_path, capsys):  # noqa: F811 - the fixture
     monkeypatch.setattr("bsim.lab.reader.readers", lambda: ["Some Reader 00 00"])
     words = ["fuzz", "doctor", "--json", "--ledger", str(tmp_path)]
     assert main(words) == 0
@@ -87,7 +86,7 @@ def test_the_doctor_finds_the_emulated_card_well(few, monkeypatch, reader, tmp_p
     assert "0 writes in 1 runs" in capsys.readouterr().out
 
 
-def test_the_doctor_finds_a_fault(few, capsys):
+def test_the_doctor_finds_a_fault(no_readers, capsys):
     with FAULTS["length"].plant():
         assert main(["fuzz", "doctor"]) == 1
     assert "wrong    clean" in capsys.readouterr().out

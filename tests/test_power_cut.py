@@ -1,6 +1,6 @@
 """The power-cut sweep: every command, every write it makes, power gone just before that write and just after it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -16,6 +16,7 @@ from helpers import (
     COMMANDS,
     DIGEST,
     KEY2,
+    WALLET_AID,
     apdu,
     bare_card,
     by_hand,
@@ -290,13 +291,16 @@ def faults(scenario: Scenario, states: list[Records], left: Records) -> Iterator
     for number, slot in enumerate(found.slots, 1):
         if exported(slot) != public_key(slot.coin_type, number, int(slot.algorithm), found.seed):
             yield f"slot {number} without its key"
-    yield from granted(left, found)
+    yield from granted(left, found, whole)
 
 
-def granted(left: Records, found: WalletState) -> Iterator[str]:
+def granted(left: Records, found: WalletState, whole: Sequence[Records]) -> Iterator[str]:
     """Power comes back: the card works, and does without the BPIN nothing that needs it."""
     card = power_on(RamStore(left))
-    select(card)
+    if not selected(card):  # terminated, or deleted: so it must be before the command, or after it
+        if all(selected(power_on(RamStore(records))) for records in whole):
+            yield "a wallet that cannot be selected"
+        return
     if send(card, "GET_VERSION")[1] != 0x9000:
         yield "a card that does not work"
     for number, slot in enumerate(found.slots, 1):
@@ -304,6 +308,10 @@ def granted(left: Records, found: WalletState) -> Iterator[str]:
             yield "a signature without BPIN"
     if send(card, "EXPORT_SEED", key2=KEY2)[1] == 0x9000:
         yield "a seed without BPIN"
+
+
+def selected(card: Card) -> bool:
+    return send(card, "SELECT", method="DF_NAME", control=0x0C, identifier=WALLET_AID)[1] == 0x9000
 
 
 def exported(slot: Slot) -> bytes:

@@ -65,7 +65,7 @@ class State(NamedTuple):
 class _Look:
     """An object as it was last seen: its values, and what they come to in a number."""
 
-    __slots__ = ("moved", "moving", "number", "one", "read", "still", "values")
+    __slots__ = ("moved", "moving", "number", "one", "open", "read", "still", "values")
 
     def __init__(self, one: object, read: _Read) -> None:
         self.one: Final = one
@@ -73,6 +73,7 @@ class _Look:
         self.values: tuple[object, ...] | None = None
         self.moving: Sequence[tuple[int, _How]] = ()
         self.moved: list[Hashable] | None = None
+        self.open = False
         self.still = self.number = 0
 
 
@@ -198,8 +199,12 @@ class StateView:
         values = look.read(one)
         if look.values != values:
             self._read(look, values)
-        if look.moving:
-            now = [how(values[at]) for at, how in look.moving]
+        if look.moving and not look.open:  # where it is being looked at already, this is a circle
+            look.open = True
+            try:
+                now = [how(values[at]) for at, how in look.moving]
+            finally:
+                look.open = False
             if now != look.moved:
                 look.moved = now
                 look.number = hash((look.still, *now))

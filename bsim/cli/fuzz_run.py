@@ -95,8 +95,13 @@ def execute(args: argparse.Namespace) -> int:
     options = options_of(args)
     note(f"seed {options.seed}")
     reports = folder_of(args)
-    with LiveLine(sys.stderr, quiet=args.quiet) as line:
-        report = (_streamed if STREAMED in formats else _run)(args, options, line)
+    try:
+        with LiveLine(sys.stderr, quiet=args.quiet) as line:
+            report = (_streamed if STREAMED in formats else _run)(args, options, line)
+    except OSError as fault:
+        if fault.filename is None:  # nothing of ours
+            raise
+        raise UsageError(f"{fault.filename}: {fault.strerror}; what was found until then is in the folder") from fault
     if report.findings and args.dir is None:
         args.dir = _kept(report)
     tell(written(report, reports, [name for name in formats if name != STREAMED]))

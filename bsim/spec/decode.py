@@ -87,7 +87,9 @@ class Decoder:
         start, end = _data_range(raw)
         if command is None:
             return self._unknown(raw, cla.channel, start)
-        spans = None if cla.chaining else _spans(command.data, raw, start, end)
+        # With a wrong class or parameters it may be another command of this instruction, one that has a secret.
+        doubtful = raw[1] in self._secret_ins and not command.takes(raw)
+        spans = None if cla.chaining or doubtful else _spans(command.data, raw, start, end)
         # What follows the data of a command without a response is no Le but one byte too many of a secret.
         tail = range(len(raw) if command.response else end, len(raw))
         masked = self._masked(command.data, spans, range(start, len(raw)), tail)
