@@ -34,6 +34,7 @@ _DIFFERENTIAL_ONE_IN: Final = 48
 _STABLE_ONE_IN: Final = 64
 _TRACED_ONE_IN: Final = 8
 _LOOKED_AT: Final = 8
+_IN_A_ROW: Final = 32  # sequences with one kind of card: what it is made of stays in the processor's caches
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
 
 
@@ -89,7 +90,8 @@ class Explorer:
         self.replayed = self.unstable = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
         self.generator.pool.know(code for rig in self.rigs for state in rig.uicc.states for code in codes(state))
-        self._watched: list[Rig] = [self.rigs[0]]
+        self._rig = self.rigs[0]
+        self._watched: list[Rig] = [self._rig]
         self._state = 0
         self._hung: frozenset[int] = frozenset()
         self._hung_ins: frozenset[bytes] = frozenset()
@@ -139,7 +141,9 @@ class Explorer:
         """From a state seen before, one to four moves."""
         rng, generator = self._rng, self.generator
         # Each kind of card gets its share, however many states it has.
-        node = self.corpora[self.rigs[int(rng.random() * len(self.rigs))]].pick()
+        if self.sequences % _IN_A_ROW == 0:
+            self._rig = self.rigs[int(rng.random() * len(self.rigs))]
+        node = self.corpora[self._rig].pick()
         self._begin(node)
         start, done = node, []  # type: tuple[Node, list[Step]]
         for _ in range(1 + int(rng.random() * 4)):
