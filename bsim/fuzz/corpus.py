@@ -7,7 +7,7 @@ from bsim.card.freeze import Snapshot
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import Step
 
-MOST: Final = 3_000
+MOST: Final = 1_500
 """Nodes a corpus has at most: a long run forgets those that were chosen often and bore no fruit."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from operator import is_
 from typing import Final
 
-from bsim.apdu import CLAS
+from bsim.apdu import CLAS, SecureMessaging
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
@@ -128,8 +128,10 @@ class Rig:
         return isinstance(session, SecureSession) and session.secure is not None and session.secure.level > Level.NONE
 
     def _channel_of(self, raw: bytes) -> Channel | None:
-        """The secure channel in which a command must be sent; None where there is none."""
-        channel = CLAS[raw[0]].channel if raw else 0
+        """The secure channel in which a command must be sent; None where there is none, or it is secured already."""
+        if not raw or CLAS[raw[0]].secure_messaging is not SecureMessaging.NONE:
+            return None
+        channel = CLAS[raw[0]].channel
         session = self.uicc.session(channel)
         return session.secure if self.must_secure(channel) and isinstance(session, SecureSession) else None
 
