@@ -17,12 +17,7 @@ from bsim.fuzz.replay import Replayer
 SEED = 1
 
 
-# This one takes many commands to come to.
-FAR = frozenset({"segment"})
-CASES = [pytest.param(name, marks=pytest.mark.soak if name in FAR else ()) for name in FAULTS]
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_found(name: str, card_bugs: list[logging.LogRecord]) -> None:
     fault = FAULTS[name]
     with fault.plant(), cards.quick_backups():

@@ -12,11 +12,23 @@ from bsim.spec import encode
 _MORE: Final = frozenset({0x61, 0x9F})
 _WRONG_LE: Final = 0x6C
 _HABITS: Final = _MORE | {_WRONG_LE}
+_IN_PARTS: Final = frozenset({0x6300, 0x62F1})  # there is more: of a list; of a BER-TLV object
 _UNKNOWN: Final = bytes((1, CommandType.GET_INPUT, 4))
 _YES: Final = "\1"
 FIRST_ITEM: Final = 1
 WITH_MENU: Final = bytes((0xFF,)) * 5
 """What a terminal tells of itself that shows menus. ETSI TS 102 223 5.2."""
+
+
+def _next_part(rig: Rig) -> bytes | None:
+    """The command for the next part of an answer that comes in several, where the declaration has a NEXT for it."""
+    if rig.sw not in _IN_PARTS or rig.entry is None or not rig.data:
+        return None
+    raw, command = rig.raw, rig.entry.command
+    for at, parameter in ((2, command.p1), (3, command.p2)):
+        if "NEXT" in parameter.values:
+            return raw[:at] + bytes((parameter.values["NEXT"],)) + raw[at + 1 : 4] + b"\0"
+    return None
 
 
 class Terminal:
@@ -47,12 +59,16 @@ class Terminal:
         return self.fetch() if rig.shadow.waiting else None
 
     def has_habit(self, rig: Rig) -> bool:
-        """Whether the last answer is one that every T=0 client goes on from."""
-        return rig.sw >> 8 in _HABITS and len(rig.raw) > 4
+        """Whether the last answer is one that every client goes on from."""
+        return (rig.sw >> 8 in _HABITS and len(rig.raw) > 4) or _next_part(rig) is not None
 
     def habit(self, rig: Rig) -> Step:
-        """What every T=0 client does: GET RESPONSE after 61xx and 9Fxx, the same again with the right Le after 6Cxx."""
+        """What every client does: asks for the next part after 6300 and 62F1; over T=0, GET RESPONSE after 61xx and
+        9Fxx, the same again with the right Le after 6Cxx."""
         raw, length = rig.raw, rig.sw & 0xFF
+        further = _next_part(rig)
+        if further is not None:
+            return send(further)
         if rig.sw >> 8 == _WRONG_LE:
             return send((raw[:-1] if len(raw) == raw[4] + 6 else raw[:4]) + bytes((length,)))
         base = CLAS[raw[0]].base
