@@ -171,7 +171,6 @@ def test_what_an_earlier_run_found_is_in_the_lines(run, tmp_path):
     "words",
     [
         ["--on", "readr:0"],
-        ["--on", "reader:no reader has this name"],
         ["--on", "reader:0,reader:1", "--unsafe"],
         ["--cluster", "nowhere"],
         ["-j", "0"],

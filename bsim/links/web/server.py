@@ -16,6 +16,7 @@ from bsim.links.web.site import Site
 
 _BACKLOG: Final = 1_024
 _SWEEP: Final = 1.0
+_TURNS: Final = 4  # of the loop, until who was just being accepted, or answered, is hung up on too
 
 __all__ = ["Limits", "WebServer"]
 
@@ -108,7 +109,9 @@ class WebServer:
         finally:
             server.close()
             self.site.end()
-            await asyncio.sleep(0)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+                self.site.hang_up()
 
     def _connection(self) -> asyncio.Protocol:
         from bsim.links.web.http import HttpConnection  # noqa: PLC0415 - when the first client comes: a quick start

@@ -123,11 +123,15 @@ class Site:
 
     def end(self) -> None:
         """Hang up on everybody, and let go of all cards."""
-        for connection in list(self._connections):
-            connection.close()
+        self.hang_up()
         for feed in [feed for feeds in self._feeds.values() for feed in feeds]:
             feed.close()
         self.rack.close()
+
+    def hang_up(self) -> None:
+        """Close all connections there are."""
+        for connection in list(self._connections):
+            connection.close()
 
     def answer(self, request: Request) -> "Response | Awaitable[Response]":
         """Answer one request, at once if that can be."""
