@@ -11,6 +11,7 @@ from helpers import DIGEST, KEY2, apdu, enter, fetch, respond, seal, select
 
 from bsim.applets.proactive import CommandType, ProactiveCommand
 from bsim.applets.wallet_state import MAX_SLOTS
+from bsim.card import tables
 from bsim.chains import asset_stream, timestamp
 from bsim.ports import Card
 from bsim.profiles import power_on
@@ -99,6 +100,8 @@ def main(path: Path, seed: int) -> None:
     with closing(SqliteStore(path, unlock=Given(KEY_FILE))) as store:
         card = power_on(store)
         power(card)
+        for table in (*tables.WALLET, *tables.SIGNING, *tables.COLLECTIBLES):
+            table.load()  # what is imported late takes longer than most are given to live
         print("ready", flush=True)
         bpin = sys.stdin.readline().strip()
         while True:

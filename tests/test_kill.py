@@ -163,7 +163,7 @@ def life(path: Path, bpin: str, rng: random.Random) -> list[str]:
         child.stdin.write(f"{bpin}\n")
         child.stdin.flush()
         # Most are killed within a few writes; some live long enough to finish a RESTORE SEED and its key derivation.
-        time.sleep(rng.uniform(0, rng.choice((0.02, 0.06, 0.2))))
+        time.sleep(rng.uniform(0, rng.choice((0.02, 0.06, 0.2, 0.4))))
         child.send_signal(signal.SIGKILL)
         said, faults = child.stdout.read(), child.stderr.read()
     # A process that was about to end by itself, in a traceback, is one that a kill would cover up.
