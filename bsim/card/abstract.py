@@ -7,7 +7,6 @@ are put into buckets, secrets count by their length alone, channels other than t
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from operator import attrgetter
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +17,7 @@ from bsim.applets.routes import Routes
 from bsim.applets.session import Session
 from bsim.applets.subscriber import SubscriberState
 from bsim.applets.toolkit import Toolkit
-from bsim.card.insides import Kind, per_class, slots_of
+from bsim.card.insides import Kind, per_class, reads, slots_of
 from bsim.store import Cell, Memory
 
 _REMEMBERED: Final = 4096
@@ -48,10 +47,10 @@ _IN_PLACE: Final[dict[type, _How]] = {
     set: lambda members: frozenset(map(type, members)),
 }
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
-# What has its own place in the state, or is the same for all of a card's life.
 _BASIC, _OTHER, _HIDDEN = range(3)  # where a session is: on a channel, or left behind by a selection
 # What the file system keeps over power loss.
 _FILES: Final = (FilesState, PinsState, SubscriberState)
+# What has its own place in the state, or is the same for all of a card's life.
 _ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit, MappingProxyType)
 
 
@@ -236,8 +235,7 @@ def size(length: int) -> int:
 @per_class
 def _fields(kind: Kind) -> _Read:
     """Answer what reads all fields of a dataclass."""
-    names = [one.name for one in fields(kind)]
-    return attrgetter(*names) if len(names) > 1 else lambda one: tuple(getattr(one, name) for name in names)
+    return reads([one.name for one in fields(kind)])
 
 
 def _form(element: object) -> Hashable:
@@ -256,9 +254,7 @@ def _is_place(kind: type) -> bool:
 def _reader(kind: type, one: object) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads everything an object of a class holds, the first of which is given."""
     names = [name for name in slots_of(kind) if not _is_its_applets(one, name) and not _works(getattr(one, name, None))]
-    if not names:
-        return lambda each: tuple(vars(each).values()) if hasattr(each, "__dict__") else ()
-    get = attrgetter(*names) if len(names) > 1 else lambda each: (getattr(each, names[0]),)
+    get = reads(names)
     if hasattr(one, "__dict__"):
         return lambda each: (*get(each), *vars(each).values())
     return get

@@ -1,7 +1,7 @@
 """How objects of each class can be seen into: slots, contents, what they lead to, and whether they can change."""
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from enum import Enum
 from functools import cache, partial
@@ -83,10 +83,14 @@ def slots_of(kind: Kind) -> tuple[str, ...]:
 @per_class
 def read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads all slots of an object of a class at once; AttributeError if one is not set."""
-    names = slots_of(kind)
+    return reads(slots_of(kind))
+
+
+def reads(names: Sequence[str]) -> Callable[[Any], tuple[object, ...]]:
+    """Answer what reads attributes of an object, as a tuple however many they are."""
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda one: (getattr(one, names[0]),) if names else ()
+    return lambda one: tuple(getattr(one, name) for name in names)
 
 
 @per_class

@@ -42,9 +42,8 @@ class CardRig(Rig):
                 self._done = frozenset(one for one in self._done if one[0] != self.channel)  # type: ignore[index]
             self._done |= {(self.channel, self.raw[1], self.raw[2] if self.raw[1] == _SELECT else 0)}
 
-    def must_secure(self, _channel: int) -> bool:
+    def secure_channel(self, _channel: int) -> None:
         """No key of a real card is known here, so no secure channel is opened."""
-        return False
 
     def _look_again(self) -> None:
         """A reader sends the command again by itself."""

@@ -112,7 +112,8 @@ class Generator:
         if link == OPENS and rng.random() < 0.4:
             raw = raw[:2] + b"\0" + raw[3:]  # a channel on which commands need no securing
         # The card's own commands need no securing, and may have it.
-        if link == PLAIN and rig.must_secure(channel) and rng.random() < (0.1 if entry.applet == "uicc" else 0.9):
+        often = 0.1 if entry.applet == "uicc" else 0.9
+        if link == PLAIN and rig.secure_channel(channel) is not None and rng.random() < often:
             return [send(raw, SECURES)]
         if entry.command.chaining and len(raw) > 7 and rng.random() < 0.4:
             return self._chain(raw)

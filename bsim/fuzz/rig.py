@@ -122,18 +122,17 @@ class Rig:
         proof = session.begun[1].proof(raw[2])
         return raw[:4] + bytes((len(proof),)) + proof
 
-    def must_secure(self, channel: int) -> bool:
-        """Whether commands on a channel must be secured now."""
+    def secure_channel(self, channel: int) -> Channel | None:
+        """Answer the secure channel in which commands on a channel must be sent now, if there is one."""
         session = self.uicc.session(channel)
-        return isinstance(session, SecureSession) and session.secure is not None and session.secure.level > Level.NONE
+        secure = session.secure if isinstance(session, SecureSession) else None
+        return secure if secure is not None and secure.level > Level.NONE else None
 
     def _channel_of(self, raw: bytes) -> Channel | None:
         """The secure channel in which a command must be sent; None where there is none, or it is secured already."""
         if not raw or CLAS[raw[0]].secure_messaging is not SecureMessaging.NONE:
             return None
-        channel = CLAS[raw[0]].channel
-        session = self.uicc.session(channel)
-        return session.secure if self.must_secure(channel) and isinstance(session, SecureSession) else None
+        return self.secure_channel(CLAS[raw[0]].channel)
 
     def _as_host(self, channel: Channel, raw: bytes) -> bytes:
         """Secure a command; what is none, or would be too long, is sent as it is."""
