@@ -4,6 +4,7 @@ It is not the engine that signs, unless it was chosen to be. Signatures are take
 the real card's client takes them; `recoverable` answers the lower.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bsim.crypto.ecdsa import ORDER
@@ -84,11 +85,11 @@ def recover(digest: bytes, der: bytes, recovery: int) -> bytes:
     `recovery` is 0-3: bit 0 is the parity of the nonce point's y, bit 1 says that its x was n or more.
     ValueError if there is no such point.
     """
-    return _recover(_number(digest), *parse_der(der), recovery)
+    return _recover(digest, *parse_der(der), recovery)
 
 
 def recover_elsewhere(digest: bytes, r: int, s: int, recovery: int) -> bytes:
-    """The same by libsecp256k1, for signatures that python-ecdsa made; ImportError where there is no coincurve."""
+    """The same by libsecp256k1, forty times as fast; ImportError where there is no coincurve."""
     from coincurve import PublicKey  # noqa: PLC0415
 
     _number(digest)  # judges its length
@@ -98,32 +99,40 @@ def recover_elsewhere(digest: bytes, r: int, s: int, recovery: int) -> bytes:
 
 def recovery_id(digest: bytes, der: bytes, public_key: bytes) -> int:
     """Answer the recovery id (0-3) that leads from `der` to the key (65 or 33 bytes); ValueError if none."""
-    return _recovery_id(_number(digest), *parse_der(der), public_key)
+    return _recovery_id(digest, *parse_der(der), public_key)
 
 
 def recoverable(digest: bytes, der: bytes, public_key: bytes) -> tuple[int, int, int]:
     """Answer r, the lower s and the recovery id that goes with it: what a chain wants of a signature."""
     r, s = parse_der(der)
     low = canonical(s)
-    return r, low, _recovery_id(_number(digest), r, low, public_key)
+    return r, low, _recovery_id(digest, r, low, public_key)
 
 
-def _recovery_id(number: int, r: int, s: int, public_key: bytes) -> int:
-    wanted = bytes(_point(public_key).to_bytes("uncompressed"))
+def _recovery_id(digest: bytes, r: int, s: int, public_key: bytes) -> int:
+    # Which id leads to a known key is no verdict: it may be said by the library that signed.
+    try:
+        return _leading(recover_elsewhere, digest, r, s, public_key)
+    except ImportError:
+        return _leading(_recover, digest, r, s, public_key)
+
+
+def _leading(recovered: Callable[[bytes, int, int, int], bytes], digest: bytes, r: int, s: int, wanted: bytes) -> int:
     for recovery in range(4):
         try:
-            if _recover(number, r, s, recovery) == wanted:
-                return recovery
+            key = recovered(digest, r, s, recovery)
         except ValueError:
             continue  # no point of the curve has this x
+        if wanted in {key, bytes((2 + (key[-1] & 1),)) + key[1:33]}:  # SEC 1 2.3.3
+            return recovery
     raise ValueError("the signature is not of this key")
 
 
-def _recover(number: int, r: int, s: int, recovery: int) -> bytes:
+def _recover(digest: bytes, r: int, s: int, recovery: int) -> bytes:
     from ecdsa import SECP256k1  # noqa: PLC0415
     from ecdsa.ellipticcurve import INFINITY  # noqa: PLC0415
 
-    x = r + ORDER * (recovery >> 1)
+    number, x = _number(digest), r + ORDER * (recovery >> 1)
     if not 0 <= recovery <= 3 or x >= SECP256k1.curve.p():
         raise ValueError("no such recovery id for this signature")
     nonce = _point(bytes((2 + (recovery & 1),)) + x.to_bytes(32, "big"))
