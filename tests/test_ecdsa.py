@@ -327,6 +327,17 @@ def test_verification_takes_either_half_and_nothing_else() -> None:
         verify.recovery_id(sha256("another"), der, public_key)
 
 
+def test_the_recovery_id_is_found_without_coincurve_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = b"\7" * 32
+    public_key, signer = ecdsa.engine().public_key(secret), ecdsa.engine().signer(secret)
+    signed = [(digest, signer.sign(digest)) for digest in map(sha256, ("one", "two", "three", "four"))]
+    found = [verify.recoverable(digest, der, public_key) for digest, der in signed]
+    monkeypatch.setitem(sys.modules, "coincurve", None)
+    assert [verify.recoverable(digest, der, public_key) for digest, der in signed] == found
+    with pytest.raises(ValueError, match="not of this key"):
+        verify.recovery_id(sha256("another"), signed[0][1], public_key)
+
+
 def wycheproof(name: str) -> list[Any]:
     content = load(name)
     tests = [
