@@ -243,7 +243,7 @@ def test_whatever_is_not_a_yes_changes_nothing(text: str | None, code: Result) -
     assert respond(card, question, text, code) == b"\x90\0"
     expect(card, "GET_RESULT", 0x6985)
     assert stream(card) == APE.listed(1)
-    assert store.changes == []
+    assert not store.changes
 
 
 def come_to(card: Card, stage: int) -> ProactiveCommand | None:
@@ -267,7 +267,7 @@ def test_pulling_the_card_changes_nothing(stage: int) -> None:
     select(card)
     expect(card, "GET_RESULT", 0x6985)
     assert stream(card) == APE.listed(1)
-    assert store.changes == []
+    assert not store.changes
 
 
 def test_a_closed_channel_changes_nothing() -> None:

@@ -357,7 +357,7 @@ def test_an_added_asset_is_two_records_and_a_removed_one_is_one() -> None:
     store.arm(None)
     stream(card)
     count(card)
-    assert store.changes == []
+    assert not store.changes
 
 
 def test_a_card_without_assets_keeps_no_record_of_them() -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import secrets
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -124,8 +125,9 @@ def test_keys_that_were_put_are_secrets_too() -> None:
     put = IssuerState(bytes(10), key_sets=(KeySet(0x30, ScpKeys(key, bytes(16), bytes(16))),))
     rig = Rig(grammar(), "operational")
     rig.states = [put]
-    assert Secrets().find(rig, b"\x01" + key[4:12])
-    assert not Secrets().find(rig, b"\x01" + key[4:11])
+    for before, after, at in product(range(12), range(12), range(9)):  # wherever it is in the answer
+        assert Secrets().find(rig, bytes(before) + key[at : at + 8] + bytes(after))
+        assert not Secrets().find(rig, bytes(before) + key[at : at + 7] + bytes(after))
 
 
 def test_only_chosen_commands_are_tried() -> None:

@@ -240,7 +240,7 @@ def states_along(scenario: Scenario) -> tuple[list[Records], list[Mapping[str, b
         merged = {**states[-1], **changes}
         states.append({name: value for name, value in merged.items() if value is not None})
     assert store.read() == states[-1]
-    return states, store.changes
+    return states, list(store.changes)
 
 
 def sweep(scenarios: list[Scenario], make: Callable[[], "Medium"]) -> Report:

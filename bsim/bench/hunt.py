@@ -11,6 +11,7 @@ from bsim.bench.planted import FAULTS, Fault
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.engine import Kind
+from bsim.fuzz.heap import collected_seldom
 
 LIMIT: Final = 60.0
 """Seconds of processor time in which a fault must be found."""
@@ -41,7 +42,7 @@ def hunt(fault: Fault, seed: int, limit: float = LIMIT, after: int = AFTER) -> C
     """Plant a fault, and look for it as `bsim fuzz run` does."""
     began = time.process_time()
     met: list[tuple[float, int]] = []
-    with fault.plant(), cards.quick_backups():
+    with fault.plant(), cards.quick_backups(), collected_seldom():
         campaign = Campaign(Options(seed=seed), lambda _: met.append((_spent(began), campaign.explorer.apdus)))
         campaign.prepare()
         while not met and _spent(began) < limit:

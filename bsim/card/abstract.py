@@ -171,10 +171,10 @@ class StateView:
     def _sessions(self) -> Iterator[tuple[int, Session]]:
         """Answer all sessions and where they are: which channel another one is on matters little."""
         current, all_of_them = self._current()
-        for number, one in enumerate(current):
+        shown = {id(one): one for one in current}  # most channels have the same: none
+        for one in shown.values():
             if isinstance(one, Session):
-                yield _OTHER if number else _BASIC, one
-        shown = set(map(id, current))
+                yield _BASIC if one is current[0] else _OTHER, one
         for one in all_of_them:
             if id(one) not in shown:
                 yield _HIDDEN, one

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from bsim.card.insides import Kind, Way, behind, changes_never, iterates, read, way
 
+_UNCHANGED: Final = frozenset({Way.VALUE, Way.ELEMENTS, Way.CODE})
+_MOST: Final = 10_000
 _PLAIN_CONTAINERS: Final = frozenset({dict, list, set, bytearray})
 
 
@@ -51,6 +53,8 @@ class Freezer:
     def take(self) -> Snapshot:
         """Answer a snapshot; FreezeError where something cannot be seen into."""
         survey, followed = self._survey, self._followed
+        if len(survey.known) > _MOST:
+            survey.known = survey.listed.copy()
         try:
             values = survey.read()
         except AttributeError:  # a slot was set when it was looked at, and is not any more
@@ -78,7 +82,7 @@ class _Followed(dict[Kind, bool]):
 class _Survey:
     """What some objects reach, listed: slots and plain containers to be read in one go, and the `odd`, to be walked."""
 
-    __slots__ = ("_reads", "buffers", "known", "lists", "names", "odd", "owners", "sets", "tables")
+    __slots__ = ("_reads", "buffers", "known", "listed", "lists", "names", "odd", "owners", "sets", "tables")
 
     def __init__(self, roots: Iterable[object], leave: Iterable[object], followed: _Followed) -> None:
         self._reads: list[tuple[Callable[[Any], tuple[object, ...]], object]] = []
@@ -96,6 +100,7 @@ class _Survey:
             one = waiting.pop()
             if id(one) not in self.known and not any(one is other for other in self.odd):
                 waiting += [value for value in self._list(one) if followed[type(value)]]
+        self.listed: Final = self.known.copy()
 
     def read(self) -> list[object]:
         """Answer the values of all slots, in the order of `owners` and `names`."""
@@ -185,14 +190,18 @@ class _Walk:
         self._buffers: list[tuple[Any, bytes]] = []
         self._iterators: list[tuple[object, str, list[object]]] = []
         self._followed: Final = followed
-        seen: dict[int, object] = {}
+        seen: set[int] = set()  # all of them are held by what they were reached from
         waiting = first
         while waiting:
             one = waiting.pop()
             if id(one) in seen:
                 continue
-            seen[id(one)] = one
-            waiting += [value for value in self._take(one) if followed[type(value)] and id(value) not in known]
+            seen.add(id(one))
+            leads = [value for value in self._take(one) if followed[type(value)] and id(value) not in known]
+            if leads:
+                waiting += leads
+            elif way(type(one))[0] in _UNCHANGED:
+                known[id(one)] = one  # neither this nor what it leads to needs to be looked at again
 
     def restore(self) -> None:
         """Put all of it back."""

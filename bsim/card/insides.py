@@ -8,7 +8,6 @@ from functools import cache, partial
 from operator import attrgetter
 from types import (
     BuiltinFunctionType,
-    CellType,
     FunctionType,
     GetSetDescriptorType,
     MappingProxyType,
@@ -90,7 +89,10 @@ def reads(names: Sequence[str]) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads attributes of an object, as a tuple however many they are."""
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda one: tuple(getattr(one, name) for name in names)
+    if not names:
+        return lambda _: ()
+    get = attrgetter(*names)
+    return lambda one: (get(one),)
 
 
 @per_class
@@ -126,7 +128,7 @@ def _plain(hint: Any) -> bool:
 def way(kind: Kind) -> tuple[Way, tuple[str, ...]]:
     """Answer how objects of a class are taken, and their slots; FreezeError where they cannot be seen into."""
     names = slots_of(kind)
-    if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType | CellType | partial):
+    if issubclass(kind, FunctionType | MethodType | BuiltinFunctionType | partial):
         return Way.CODE, ()
     if issubclass(kind, tuple | frozenset):
         return Way.ELEMENTS, ()
@@ -162,10 +164,9 @@ def behind(one: Any, how: Way, names: tuple[str, ...]) -> Iterable[object]:
 def _closed_over(one: object) -> Iterator[object]:
     """What code leads to: the values a function closes over, the object a method belongs to."""
     if isinstance(one, FunctionType):
-        yield from (one.__closure__ or ())
+        for cell in one.__closure__ or ():
+            yield cell.cell_contents
         yield from (one.__defaults__ or ())
-    elif isinstance(one, CellType):
-        yield one.cell_contents
     elif isinstance(one, partial):
         yield from (one.func, one.args, one.keywords)
     elif isinstance(one, MethodType | BuiltinFunctionType):

@@ -36,6 +36,8 @@ _NO_CLASS: Final = refuse(SW.CLA_NOT_SUPPORTED)
 class _Closed:
     """Stands where a channel has no session."""
 
+    __slots__ = ()
+
     routes: Final = _ClosedRoutes()
 
 
@@ -76,7 +78,7 @@ class Uicc:
         for applet in (self._files, *self._applets):
             applet.reset()
         self._sessions.clear()
-        self._current = [_CLOSED] * CHANNELS
+        self._current[:] = [_CLOSED] * CHANNELS
         self._current[0] = self._files.session(self, 0)
         return self._atr
 

@@ -13,6 +13,7 @@ from bsim.fuzz.files import Folder, Seed
 from bsim.fuzz.finder import Finder
 from bsim.fuzz.finding import Finding, spec_hash
 from bsim.fuzz.grammar import grammar
+from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.oracles import CHECKS, Judge
 from bsim.fuzz.result import Coverage, Exit, RunReport, coverage
 from bsim.fuzz.rig import Wrap
@@ -90,7 +91,7 @@ class Campaign:
 
     def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunReport:
         """Go through the phases until a budget is spent; Ctrl-C ends the run, and the report is made all the same."""
-        with cards.quick_backups():
+        with cards.quick_backups(), collected_seldom():
             try:
                 self.sow(self._options.seeds)
                 self.prepare()

@@ -16,7 +16,6 @@ from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.coverage import Lines
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
-from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
@@ -31,7 +30,7 @@ _MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 48
-_STABLE_ONE_IN: Final = 64
+_STABLE_ONE_IN: Final = 128
 _TRACED_ONE_IN: Final = 8
 _LOOKED_AT: Final = 8
 _IN_A_ROW: Final = 32  # sequences with one kind of card: what it is made of stays in the processor's caches
@@ -55,6 +54,30 @@ class Candidate:
     steps: tuple[Step, ...]
     hit: Hit
     apdus: int
+
+
+class _Looks:
+    """How often the state was looked at after a command with a status word, and how often it was new."""
+
+    __slots__ = ("_new", "_since", "_times")
+
+    def __init__(self) -> None:
+        self._times = self._new = self._since = 0
+
+    def due(self, every: "_Looks") -> bool:
+        """Whether to look again: one in eight times where new states are far more seldom than after `every` command.
+
+        What is missed is seen with the next command that is looked at, or when the same is met another time.
+        """
+        self._since += 1
+        seldom = self._times >= _LOOKED_AT and self._new * _LOOKED_AT * every._times < self._times * every._new
+        return not seldom or self._since >= _LOOKED_AT
+
+    def note(self, new: bool) -> None:
+        """Take note of a look."""
+        self._times += 1
+        self._new += new
+        self._since = 0
 
 
 class Explorer:
@@ -85,6 +108,8 @@ class Explorer:
         self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
         """The first sequence to each pair of command and status word: a corpus worth keeping."""
         self.edges: set[int] = set()
+        self._looks: Final[dict[tuple[int, int], _Looks]] = {}
+        self._looked: Final = _Looks()
         self.lines: Final = Lines()
         self.sequences = 0
         self.replayed = self.unstable = 0
@@ -107,7 +132,7 @@ class Explorer:
     def explore(self, apdus: int) -> None:
         """Go on for about so many commands; what is hit is told to `on_hit`."""
         end = self.apdus + apdus
-        with collected_seldom(), self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
             while self.apdus < end:
                 if self._kind is Kind.STATE:
                     self._burst()
@@ -223,21 +248,25 @@ class Explorer:
         if self._kind is not Kind.STATE:
             return False
         rig = node.rig
-        # What a refusal led to is looked at a few times; later it is seen with the next command that is carried out.
-        known = rig.entry is not None and self.pairs.get((rig.entry.index, rig.sw), 0)
-        if known > _LOOKED_AT and known % _LOOKED_AT and not ended_well(rig.sw):
-            return False
-        facets = rig.facets()
-        state = hash(facets)
+        command = -1 if rig.entry is None else rig.entry.index
         if rig.entry is not None and len(self.edges) < _MOST_EDGES:
-            edge = hash((self._state, rig.entry.index, rig.sw))
+            edge = hash((self._state, command, rig.sw))
             if edge not in self.edges:
                 self.edges.add(edge)
                 node.edges += 1
-        self._state = state
+        looks = self._looks.get((command, rig.sw))
+        if looks is None:
+            looks = self._looks[command, rig.sw] = _Looks()
+        if not looks.due(self._looked):
+            return False
+        facets = rig.facets()
+        self._state = hash(facets)
         seen = len(self.states)
         self.states.update(facets)
-        return len(self.states) > seen
+        new = len(self.states) > seen
+        looks.note(new)
+        self._looked.note(new)
+        return new
 
     def _keep(self, parent: Node, done: list[Step]) -> Node:
         node = Node(parent.rig, self._state, parent, tuple(done))

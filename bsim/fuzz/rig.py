@@ -91,7 +91,7 @@ class Rig:
         self.channel = 0
         self.data = _NOTHING
         self.prompt = ""
-        self.writes: list[Mapping[str, bytes | None]] = []
+        self.writes: Sequence[Mapping[str, bytes | None]] = ()
         self.states: Sequence[object] = ()
         self.tries: tuple[int, ...] = ()
         self.rights: frozenset[tuple[int, str]] = frozenset()

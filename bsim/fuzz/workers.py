@@ -15,6 +15,7 @@ from bsim.fuzz.campaign import Campaign, Options, Progress
 from bsim.fuzz.files import Folder, Seed
 from bsim.fuzz.finding import Finding, spec_hash
 from bsim.fuzz.grammar import grammar
+from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.result import Exit, RunReport, coverage
 
 SLICE: Final = 1.0
@@ -73,7 +74,7 @@ class Worker:
         campaign, explorer = self._campaign, self._campaign.explorer
         campaign.finder.known |= set(known)
         end = time.monotonic() + seconds
-        with cards.quick_backups():
+        with cards.quick_backups(), collected_seldom():
             if not self._prepared:
                 self._prepared = True
                 campaign.prepare()

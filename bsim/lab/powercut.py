@@ -1,6 +1,7 @@
 """Power that goes at a chosen write: the store a card is tested with when it must survive that."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from bsim.ports import Store
 
@@ -19,7 +20,7 @@ class FaultyStore:
 
     def __init__(self, store: Store, cut_at: int | None = None, *, after: bool = False) -> None:
         self.store = store
-        self.changes: list[Mapping[str, bytes | None]] = []
+        self.changes: tuple[Mapping[str, bytes | None], ...] = ()
         self.arm(cut_at, after=after)
 
     @property
@@ -32,7 +33,7 @@ class FaultyStore:
         self._cut_at = cut_at
         self._after = after
         self._off = False
-        self.changes = []
+        self.changes = ()
 
     def read(self) -> Mapping[str, bytes]:
         """Answer every record."""
@@ -46,7 +47,7 @@ class FaultyStore:
         if due and not self._after:
             self._cut()
         self.store.write(changes)
-        self.changes.append(dict(changes))
+        self.changes += (MappingProxyType(dict(changes)),)
         if due:
             self._cut()
 

@@ -5,7 +5,7 @@ What is secret is told by the code itself: what `repr` does not show of a persis
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bsim.applets.wallet_state import WalletState
 from bsim.crypto.algorithm import Algorithm
@@ -21,7 +21,16 @@ _LEAST: Final = 6  # shorter secrets, such as PINs of four digits, would be foun
 _VARIETY: Final = 4  # different bytes a window has, or it is filling
 _DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _REMEMBERED: Final = 4096
-_Cut = tuple[dict[bytes, str], tuple[tuple[bytes, str], ...]]
+_PART: Final = 4
+_STRIDE: Final = WINDOW - _PART + 1  # so far apart, one of the parts that are looked at is inside of every window
+
+
+class _Cut(NamedTuple):
+    """Secrets, cut: windows, all parts of these, and secrets that are shorter than a window."""
+
+    windows: dict[bytes, str]
+    parts: frozenset[bytes]
+    short: tuple[tuple[bytes, str], ...]
 
 
 class Secrets:
@@ -34,13 +43,15 @@ class Secrets:
 
     def find(self, rig: Rig, data: bytes) -> str:
         """Name the secret a piece of which is in some bytes; nothing if there is none."""
-        pieces = {data[at : at + WINDOW] for at in range(len(data) - WINDOW + 1)}
-        for windows, short in map(self._windows, rig.states):
+        looked_at = [data[at : at + _PART] for at in range(0, len(data) - _PART + 1, _STRIDE)]
+        for windows, parts, short in map(self._windows, rig.states):
             for secret, name in short:
                 if secret in data:
                     return name
-            if not windows.keys().isdisjoint(pieces):
-                return next(name for window, name in windows.items() if window in pieces)
+            if not parts.isdisjoint(looked_at):
+                for at in range(len(data) - WINDOW + 1):
+                    if data[at : at + WINDOW] in windows:
+                        return windows[data[at : at + WINDOW]]
         return ""
 
     def _windows(self, state: object) -> _Cut:
@@ -119,7 +130,8 @@ def _cut(secrets: tuple[tuple[str, bytes], ...]) -> _Cut:
             if len(set(window)) >= _VARIETY:
                 windows[window] = name
     short = tuple((value, name) for name, value in secrets if len(value) < WINDOW and len(set(value)) >= _VARIETY)
-    return windows, short
+    parts = frozenset(window[at : at + _PART] for window in windows for at in range(_STRIDE))
+    return _Cut(windows, parts, short)
 
 
 def _unhex(text: str) -> bytes:
