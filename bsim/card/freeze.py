@@ -5,7 +5,7 @@ that is new tomorrow is covered. An object whose insides cannot be seen is refus
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, Final
 
 from bsim.card.insides import Kind, Way, behind, changes_never, iterates, read, way
@@ -61,7 +61,9 @@ class Freezer:
             return self._again()
         contents = _Contents(survey)
         known = survey.known
-        new = [one for one in chain(values, contents.held()) if followed[type(one)] and id(one) not in known]
+        found = [*values, *contents.held()]
+        found = compress(found, map(followed.__getitem__, map(type, found)))
+        new = [one for one in found if id(one) not in known]
         if any(map(iterates, map(type, new))):  # its owner has to be read piece by piece
             return self._again()
         return Snapshot(survey, values, contents, _Walk([*survey.odd, *new], known, followed))
@@ -221,10 +223,13 @@ class _Walk:
 
     def _take(self, one: Any) -> Iterable[object]:
         """Keep what one object holds, and answer what it leads to."""
-        how, names = way(type(one))
+        kind = type(one)
+        if kind in _PLAIN_CONTAINERS:
+            return self._content(one)
+        how, names = way(kind)
         if how is Way.SLOTS:
             leads = self._slots(one, names)
-            return (*leads, vars(one)) if hasattr(one, "__dict__") else leads
+            return (*leads, vars(one)) if kind.__dictoffset__ else leads
         if how is Way.CONTENTS:
             inner = vars(one).values() if hasattr(one, "__dict__") else ()
             return (*self._content(one), *self._slots(one, names), *inner)
@@ -267,10 +272,9 @@ class _Walk:
     def _content(self, one: object) -> Iterable[object]:
         if isinstance(one, dict):
             self._dicts.append((one, dict(one)))
-            inner = getattr(one, "__dict__", None)
-            if inner is not None:
-                self._dicts.append((inner, dict(inner)))
-            return (*one.keys(), *one.values())
+            if type(one) is not dict and type(one).__dictoffset__:
+                self._dicts.append((vars(one), dict(vars(one))))
+            return (*one.keys(), *one.values()) if one else ()
         if isinstance(one, list):
             self._lists.append((one, list(one)))
             return one

@@ -211,7 +211,7 @@ class Explorer:
             return False
         tears = cut_of(step[0]) is not None
         probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
-        before = rig.snapshot() if tears or probes else None
+        before = rig.snapshot() if probes else None
         try:
             rig.do(step)
             hit = self._judge(rig)
@@ -234,8 +234,10 @@ class Explorer:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):
                 self.generator.pool.learn(rig)
+        if hit is None and tears:
+            hit = tear(rig, step, lambda: _again(node, done[:-1]))
         if hit is None and before is not None:
-            hit = tear(rig, step, before) if tears else self._forms(rig, step, before)
+            hit = self._forms(rig, step, before)
         if hit is None:
             return False
         self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
@@ -308,6 +310,12 @@ class Explorer:
             return
         indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
         self.generator.off = self._hung | {index for index in indexes if rng.random() < 0.25}
+
+
+def _again(node: Node, steps: Sequence[Step]) -> None:
+    node.restore()
+    for step in steps:
+        node.rig.do(step)
 
 
 class Sequel:

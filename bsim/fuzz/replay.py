@@ -83,7 +83,7 @@ class Replayer:
         except Hang as hang:
             return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
         if hit is None and before is not None:
-            hit = tear(rig, step, before) if tears else forms(rig, step, before)
+            hit = tear(rig, step, before.restore) if tears else forms(rig, step, before)
         return hit
 
     def _whole(self, rig: Rig, steps: Sequence[Step], key: str) -> Hit | None:

@@ -1,9 +1,8 @@
 """Whether what survives power loss changes all at once, by commands that may, and never by one that was refused."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from bsim.card.freeze import Snapshot
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.rig import Rig
@@ -30,16 +29,16 @@ def atomicity(rig: Rig) -> Hit | None:
     return None
 
 
-def tear(rig: Rig, step: Step, before: Snapshot) -> Hit | None:
+def tear(rig: Rig, step: Step, back: Callable[[], None]) -> Hit | None:
     """After power went in a step: what is stored must be what was before, or what a whole run makes of it.
 
-    `before` is the card before the step, which is carried out once more with its power on.
+    `back` brings the card to where it was before the step, which is carried out once more with its power on.
     """
     if rig.response or rig.kind == SEND or rig.entry is None or rig.entry.spends_tries:
         return None
     left, old, name = _stored(rig), rig.records, rig.entry.name
     now = rig.snapshot()
-    before.restore()
+    back()
     rig.do((SEND, step[1], step[2]))
     whole = _stored(rig)
     now.restore()
