@@ -51,7 +51,7 @@ _BASIC, _OTHER, _HIDDEN = range(3)  # where a session is: on a channel, or left 
 # What the file system keeps over power loss.
 _FILES: Final = (FilesState, PinsState, SubscriberState)
 # What has its own place in the state, or is the same for all of a card's life.
-_ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit, MappingProxyType)
+_ELSEWHERE: Final = (Session, Cell, Memory, Routes, Toolkit, MappingProxyType, type)
 
 
 class State(NamedTuple):

@@ -6,6 +6,7 @@ that is new tomorrow is covered. An object whose insides cannot be seen is refus
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress
+from operator import is_not
 from typing import Any, Final
 
 from bsim.card.insides import Kind, Way, behind, changes_never, iterates, read, way
@@ -61,9 +62,8 @@ class Freezer:
             return self._again()
         contents = _Contents(survey)
         known = survey.known
-        found = [*values, *contents.held()]
-        found = compress(found, map(followed.__getitem__, map(type, found)))
-        new = [one for one in found if id(one) not in known]
+        found = chain(compress(values, map(is_not, values, survey.values)), contents.held())
+        new = [one for one in found if followed[type(one)] and id(one) not in known]
         if any(map(iterates, map(type, new))):  # its owner has to be read piece by piece
             return self._again()
         return Snapshot(survey, values, contents, _Walk([*survey.odd, *new], known, followed))
@@ -84,7 +84,7 @@ class _Followed(dict[Kind, bool]):
 class _Survey:
     """What some objects reach, listed: slots and plain containers to be read in one go, and the `odd`, to be walked."""
 
-    __slots__ = ("_reads", "buffers", "known", "listed", "lists", "names", "odd", "owners", "sets", "tables")
+    __slots__ = ("_reads", "buffers", "known", "listed", "lists", "names", "odd", "owners", "sets", "tables", "values")
 
     def __init__(self, roots: Iterable[object], leave: Iterable[object], followed: _Followed) -> None:
         self._reads: list[tuple[Callable[[Any], tuple[object, ...]], object]] = []
@@ -103,6 +103,7 @@ class _Survey:
             if id(one) not in self.known and not any(one is other for other in self.odd):
                 waiting += [value for value in self._list(one) if followed[type(value)]]
         self.listed: Final = self.known.copy()
+        self.values: Final = self.read()
 
     def read(self) -> list[object]:
         """Answer the values of all slots, in the order of `owners` and `names`."""

@@ -12,6 +12,7 @@ from bsim.apdu import CLAS, SecureMessaging
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
+from bsim.card.insides import Kind, per_class
 from bsim.crypto.scp import Channel, Level, WrongMacError
 from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
@@ -23,6 +24,7 @@ from bsim.sw import OK, SwError
 
 Wrap = Callable[[Uicc], None]
 _NOTHING: Final = b""
+_PLAIN: Final = frozenset({bytes, int, str, bool, type(None)})
 _REMEMBERED: Final = 4096
 _WRONG_LE: Final = 0x6C
 _WAITS: Final = 0x91
@@ -273,16 +275,21 @@ class Rig:
 
 def _tries(state: object) -> Iterator[int]:
     """Everything in a persistent state that is called tries, however deep."""
-    if is_dataclass(state):
-        for one in fields(state):
-            value = getattr(state, one.name)
-            if isinstance(value, int) and not isinstance(value, bool) and "tries" in one.name:
-                yield value
-            elif not isinstance(value, bytes | int | str):
-                yield from _tries(value)
-    elif isinstance(state, tuple | list | frozenset):
-        for value in state:
+    kind = type(state)
+    if kind in _PLAIN:
+        return
+    for name in _named(kind):
+        value = getattr(state, name)
+        if type(value) is int and "tries" in name:
+            yield value
+        else:
             yield from _tries(value)
-    elif isinstance(state, dict):
-        for value in state.values():
+    if isinstance(state, tuple | list | frozenset | dict):
+        for value in state.values() if isinstance(state, dict) else state:
             yield from _tries(value)
+
+
+@per_class
+def _named(kind: Kind) -> tuple[str, ...]:
+    """Answer the names of a dataclass's fields; of anything else, none."""
+    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else ()

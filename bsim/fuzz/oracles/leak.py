@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Final, NamedTuple
 
 from bsim.applets.wallet_state import WalletState
+from bsim.card.insides import Kind, per_class
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import Bip32, Slip10Ed25519
 from bsim.fuzz.oracles.crash import CrashLog
@@ -44,7 +45,9 @@ class Secrets:
     def find(self, rig: Rig, data: bytes) -> str:
         """Name the secret a piece of which is in some bytes; nothing if there is none."""
         looked_at = [data[at : at + _PART] for at in range(0, len(data) - _PART + 1, _STRIDE)]
-        for windows, parts, short in map(self._windows, rig.states):
+        for state in rig.states:
+            known = self._of_state.get(id(state))
+            windows, parts, short = known[1] if known is not None and known[0] is state else self._windows(state)
             for secret, name in short:
                 if secret in data:
                     return name
@@ -55,9 +58,6 @@ class Secrets:
         return ""
 
     def _windows(self, state: object) -> _Cut:
-        known = self._of_state.get(id(state))
-        if known is not None and known[0] is state:
-            return known[1]
         if len(self._of_state) > _REMEMBERED:
             self._of_state.clear()
         secrets = tuple(self._secrets(state))
@@ -108,18 +108,22 @@ def codes(state: object) -> Iterator[bytes]:
 
 def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
     """What `repr` does not show: by the project's rule that is what is secret."""
-    if not is_dataclass(state):
-        return
-    for one in fields(state):
-        value = getattr(state, one.name)
+    for name, shown in _named(type(state)):
+        value = getattr(state, name)
         if isinstance(value, bytes):
-            if not one.repr and len(value) >= _LEAST:
-                yield one.name, value
+            if not shown and len(value) >= _LEAST:
+                yield name, value
         elif isinstance(value, tuple | list):
             for inner in value:
                 yield from _hidden(inner)
-        elif is_dataclass(value):
+        else:
             yield from _hidden(value)
+
+
+@per_class
+def _named(kind: Kind) -> tuple[tuple[str, bool], ...]:
+    """Answer the names of a dataclass's fields, and whether `repr` shows them; of anything else, none."""
+    return tuple((one.name, one.repr) for one in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _cut(secrets: tuple[tuple[str, bytes], ...]) -> _Cut:
