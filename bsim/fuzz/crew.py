@@ -44,6 +44,7 @@ def lead(
 ) -> RunReport:
     """Fuzz with so many workers until a budget is spent; one that is lost costs its slice, and another comes for it.
 
+    Each is heard once, however soon the others are done: what keeps one from working has to be told.
     Where `replace` is off, none comes: whoever is in a reader's place is there for its card.
     """
     roster = _Roster(crew, coordinator, jobs, replace=replace)
@@ -51,7 +52,7 @@ def lead(
     try:
         for index in range(jobs):
             roster.begin(index)
-        while roster.works and not coordinator.over():
+        while roster.works and (roster.awaited or not coordinator.over()):
             for index, result in crew.wait():
                 if result is None:
                     roster.lose(index)
@@ -77,6 +78,8 @@ class _Roster:
         self._jobs: Final = jobs
         self._replace: Final = replace
         self._untold: dict[int, list[Seed]] = {}
+        self.awaited: set[int] = set()
+        """Workers that nothing was heard of yet."""
 
     @property
     def works(self) -> bool:
@@ -87,11 +90,13 @@ class _Roster:
         """Have a new worker do its first slice."""
         self._crew.start(index)
         self._untold[index] = []
+        self.awaited.add(index)
         self._crew.ask(index, self._coordinator.corpus(), list(self._coordinator.findings))
 
     def lose(self, index: int) -> None:
         """Have another come for a worker that is lost, unless too many were."""
         del self._untold[index]
+        self.awaited.discard(index)
         self._coordinator.lost += 1
         if self._replace and self._coordinator.lost <= _EACH * self._jobs:
             # A new number: the same one would go the same way again.
@@ -101,8 +106,11 @@ class _Roster:
         """Tell the others what a worker found, and hand it its next slice, unless it stopped for good."""
         for other in self._untold.keys() - {index}:
             self._untold[other] += seeds
+        self.awaited.discard(index)
         if stopped:
             del self._untold[index]
+            return
+        if self._coordinator.over():
             return
         self._crew.ask(index, self._untold[index], list(self._coordinator.findings))
         self._untold[index] = []
