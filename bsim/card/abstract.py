@@ -42,9 +42,9 @@ _KEPT: Final[dict[type, _How]] = {
 # What changes in place, which no comparison of slots shows.
 _IN_PLACE: Final[dict[type, _How]] = {
     bytearray: bool,
-    dict: lambda table: frozenset(map(type, table.values())),
-    list: lambda items: frozenset(map(type, items)),
-    set: lambda members: frozenset(map(type, members)),
+    dict: lambda table: frozenset(map(type, table.values())) if table else None,
+    list: lambda items: frozenset(map(type, items)) if items else None,
+    set: lambda members: frozenset(map(type, members)) if members else None,
 }
 _Current = Callable[[], tuple[Sequence[object], Iterable[Session]]]
 _BASIC, _OTHER, _HIDDEN = range(3)  # where a session is: on a channel, or left behind by a selection
