@@ -28,6 +28,38 @@ def test_the_seed_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not seen: " in told.out
 
 
+def test_what_is_not_seen_is_named_but_not_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fuzz", "run", "--seed", "1", "--max-apdus", "300"]
+    assert main(words) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not seen: ")]
+    named, _, others = line.removeprefix("not seen: ").partition(" and ")
+    assert main([*words, "--json"]) == 0
+    missing = json.loads(capsys.readouterr().out)["coverage"]["missing"]
+    assert named.split(", ") == missing[:12]
+    assert others == f"{len(missing) - 12} more, which --json names"
+
+
+@pytest.mark.parametrize("more", [[], ["-j", "2"]])
+def test_a_long_run_tells_where_it_is_in_a_log_too(
+    more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fuzz", "run", "--seed", "1", "--max-apdus", "4000", "--phases", "explore", *more]
+    assert main(words) == 0
+    assert " APDU  " not in capsys.readouterr().err
+    monkeypatch.setattr("bsim.cli.fuzz_run._TOLD", 0.0)
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert " APDU  " in told
+    assert "\r" not in told
+    assert main([*words, "--quiet"]) == 0
+    assert " APDU  " not in capsys.readouterr().err
+
+
+def test_options_that_do_nothing_here_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "run", "--max-apdus", "100", "--phases", "explore", "--tries-left", "3", "--no-writes"]) == 0
+    assert "--tries-left, --no-writes: for a card in a reader" in capsys.readouterr().err
+
+
 def test_findings_and_their_two_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], card_bugs: list[logging.LogRecord]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from bsim.cli.common import UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, corpus, part
 from bsim.cli.fuzz_plant import add_plant
-from bsim.cli.fuzz_reader import add_reader_options
+from bsim.cli.fuzz_reader import add_reader_options, given_for_reader
 from bsim.cli.fuzz_report import DEFAULT, STREAMED, Stream, add_report_options, folder_of, formats_of, tell, written
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ examples:
   bsim fuzz campaign --dir night -j 2 --max-time 3600     goes on from what is in the folder
 """
 _REDRAWN: Final = 1.0
+_TOLD: Final = 60.0  # where lines stay, as in the log of a CI run
+_NAMED: Final = 12
 _TIME: Final = 30.0
 
 
@@ -129,6 +131,9 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
         from bsim.cli.fuzz_reader import run_on_reader, run_on_readers
 
         return (run_on_readers if "," in args.on else run_on_reader)(args, options, line)
+    given = given_for_reader(args)
+    if given:
+        note(f"{', '.join(given)}: for a card in a reader; this one is emulated, and nothing is forbidden")
     if args.cluster is not None:
         from bsim.fuzz import cluster
 
@@ -267,7 +272,9 @@ def summary(report: "RunReport", folder: Path | None, plant: str | None = None) 
         f" ({covered.percent:.0f} %), states {report.states:,}, stability {100 * report.stability:.0f} %",
     ]
     if covered.missing:
-        lines.append("not seen: " + ", ".join(covered.missing))
+        more = len(covered.missing) - _NAMED
+        others = f" and {more} more, which --json names" if more > 0 else ""
+        lines.append(f"not seen: {', '.join(covered.missing[:_NAMED])}{others}")
     for finding in report.findings:
         lines += told(finding, folder, plant)
     lines += [f"note: {text}" for text in report.notes]
@@ -289,7 +296,7 @@ def told(finding: "Finding", folder: Path | None, plant: str | None = None) -> l
 
 
 class LiveLine:
-    """One line on a terminal, drawn anew each second; elsewhere only findings are told."""
+    """One line on a terminal, drawn anew each second; elsewhere a line a minute, and what is found."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream: Final = stream
@@ -297,8 +304,9 @@ class LiveLine:
         """To be called when the target is known to be there, before the run sends it anything."""
         self.also: Callable[[Finding], None] = lambda _: None
         """Who else is told of findings."""
-        self._live: Final = stream.isatty() and not quiet
-        self._drawn = 0.0
+        self._quiet: Final = quiet
+        self._live: Final = stream.isatty()
+        self._drawn = 0.0 if self._live else time.monotonic()
         self._width = 0
 
     def __enter__(self) -> "LiveLine":
@@ -309,8 +317,8 @@ class LiveLine:
             print(file=self._stream)
 
     def show(self, now: "Progress") -> None:
-        """Draw the line, if a second is over."""
-        if not self._live or time.monotonic() - self._drawn < _REDRAWN:
+        """Draw the line, if it is time to."""
+        if self._quiet or time.monotonic() - self._drawn < (_REDRAWN if self._live else _TOLD):
             return
         self._drawn = time.monotonic()
         minutes, seconds = divmod(int(now.seconds), 60)
@@ -319,6 +327,9 @@ class LiveLine:
             f"  states {now.states:,} (+{now.new_states})  SW pairs {now.coverage.pairs_seen}/{now.coverage.pairs}"
             f"  stab {100 * now.stability:.0f} %  findings {now.findings}{now.safety}"
         )
+        if not self._live:
+            print(text, file=self._stream, flush=True)
+            return
         print(f"\r{text:<{self._width}}", end="", file=self._stream, flush=True)
         self._width = len(text)
 
