@@ -32,7 +32,7 @@ def execute(args: argparse.Namespace) -> int:
     from bsim.bench import hunt
     from bsim.bench.planted import FAULTS
 
-    names = args.faults.split(",") if args.faults else list(FAULTS)
+    names = list(FAULTS) if args.faults is None else [one for one in args.faults.split(",") if one]
     engines = [one for one in args.engines.split(",") if one]
     if unknown := [name for name in names if name not in FAULTS]:
         raise UsageError(f"no fault {', '.join(unknown)}; there is {', '.join(FAULTS)}")
