@@ -27,6 +27,7 @@ from bsim.fuzz.files import Folder, Seed, read_seeds
 from bsim.fuzz.finding import Finding, FindingError, parse
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.minimise import Minimiser
+from bsim.fuzz.mutate import MUTATIONS
 from bsim.fuzz.oracles import CHECKS, Judge
 from bsim.fuzz.oracles.leak import Secrets
 from bsim.fuzz.regress import check
@@ -275,6 +276,16 @@ def test_every_entry_has_domains_and_costs() -> None:
         assert entry.command.nv_writes == 0 or not entry.safe
     assert grammar().by_name["SIGN"].command.crypto is Cost.SIGNATURE
     assert "bpin" in grammar().by_name["VERIFY_BPIN"].makes
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 255, 256, 65_535, 70_000])
+def test_any_command_is_spoiled_whatever_its_length(length: int) -> None:
+    lc = bytes((length,)) if 0 < length < 256 else b"\0" + (length & 0xFFFF).to_bytes(2, "big") if length else b""
+    rng = random.Random(length)
+    for entry in grammar().entries:
+        for raw in (b"", b"\x80", bytes((0x80, entry.command.ins, 0, 0)) + lc + bytes(length)):
+            for spoil in MUTATIONS:
+                assert len(spoil(rng, entry, raw)) <= len(raw) + 65_542
 
 
 def test_domains_of_a_field() -> None:

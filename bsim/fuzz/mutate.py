@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bsim import tlv
-from bsim.apdu import body
+from bsim.apdu import MAX_LC, body
 from bsim.fuzz.grammar import Entry
 from bsim.spec import domains
 from bsim.sw import SwError
@@ -15,10 +15,10 @@ Mutation = Callable[[random.Random, Entry, bytes], bytes]
 
 def mutate(rng: random.Random, entry: Entry, raw: bytes) -> bytes:
     """Spoil a command in one way, seldom in two."""
-    pick = _MUTATIONS[int(rng.random() * len(_MUTATIONS))]
+    pick = MUTATIONS[int(rng.random() * len(MUTATIONS))]
     spoiled = pick(rng, entry, raw)
     if rng.random() < 0.1:
-        spoiled = _MUTATIONS[int(rng.random() * len(_MUTATIONS))](rng, entry, spoiled)
+        spoiled = MUTATIONS[int(rng.random() * len(MUTATIONS))](rng, entry, spoiled)
     return spoiled
 
 
@@ -117,9 +117,7 @@ def _indefinite(found: list[bytes], at: int) -> list[bytes]:
 
 def _extended(_rng: random.Random, _entry: Entry, raw: bytes) -> bytes:
     data = _data(raw)
-    if not data:
-        return raw[:4] + b"\0\0\0"
-    return raw[:4] + b"\0" + len(data).to_bytes(2, "big") + data
+    return _long(raw, data) if data else raw[:4] + b"\0\0\0"
 
 
 def _data(raw: bytes) -> bytes:
@@ -133,6 +131,12 @@ def _data(raw: bytes) -> bytes:
 def _with_data(raw: bytes, data: bytes) -> bytes:
     if len(data) < 256:
         return raw[:4] + (bytes((len(data),)) + data if data else b"")
+    return _long(raw, data)
+
+
+def _long(raw: bytes, data: bytes) -> bytes:
+    """An extended APDU; data that no Lc can tell the length of are cut to the most that one can."""
+    data = data[:MAX_LC]
     return raw[:4] + b"\0" + len(data).to_bytes(2, "big") + data
 
 
@@ -147,7 +151,7 @@ _SHUFFLES: Final = (
     _lying,
     _indefinite,
 )
-_MUTATIONS: Final[tuple[Mutation, ...]] = (
+MUTATIONS: Final[tuple[Mutation, ...]] = (
     _p1,
     _p2,
     _class,
