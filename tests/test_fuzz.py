@@ -21,6 +21,7 @@ from bsim.crypto.scp.scp03 import Scp03
 from bsim.fuzz import cards, export, parsers
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.coverage import Lines
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.engine import Kind
 from bsim.fuzz.examples import examples, tree
 from bsim.fuzz.files import Folder, Seed, read_seeds
@@ -32,7 +33,6 @@ from bsim.fuzz.oracles import CHECKS, Judge
 from bsim.fuzz.oracles.leak import Secrets
 from bsim.fuzz.regress import check
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.shrink import reach, smallest_cover
 from bsim.fuzz.steps import ANSWERS, OPENS, POWER_CYCLE, PROVES, SECURES, StepError, cut, cut_of, send, text
 from bsim.fuzz.steps import parse as parse_step
@@ -124,7 +124,7 @@ def test_every_phase_keeps_to_the_budget() -> None:
 def test_keys_that_were_put_are_secrets_too() -> None:
     key = bytes(range(0x30, 0x40))
     put = IssuerState(bytes(10), key_sets=(KeySet(0x30, ScpKeys(key, bytes(16), bytes(16))),))
-    rig = Rig(grammar(), "operational")
+    rig = EmulatedRig(grammar(), "operational")
     rig.states = [put]
     for before, after, at in product(range(12), range(12), range(9)):  # wherever it is in the answer
         assert Secrets().find(rig, bytes(before) + key[at : at + 8] + bytes(after))
@@ -299,14 +299,14 @@ def test_domains_of_a_field() -> None:
 
 def test_every_kind_of_card_is_made() -> None:
     for name in cards.ROOTS:
-        rig = Rig(grammar(), name)
+        rig = EmulatedRig(grammar(), name)
         rig.do(send(SELECT))
         assert rig.sw in {0x9000, 0x6114}
         assert rig.pin() == cards.BPIN.encode()
 
 
 def test_full_cards_are_full() -> None:
-    states = [state for name in ("full", "brim") for state in Rig(grammar(), name).uicc.states]
+    states = [state for name in ("full", "brim") for state in EmulatedRig(grammar(), name).uicc.states]
     (slots,) = {len(one.slots) for one in states if isinstance(one, WalletState) and one.slots}
     contacts = max(len(one.contacts) for one in states if isinstance(one, AssetsState))
     sites = max(len(one.policies) for one in states if isinstance(one, SigningState))
@@ -315,7 +315,7 @@ def test_full_cards_are_full() -> None:
 
 
 def test_examples_name_the_account_of_the_cards_own_seed() -> None:
-    state = next(one for one in Rig(grammar(), "full").uicc.states if isinstance(one, WalletState))
+    state = next(one for one in EmulatedRig(grammar(), "full").uicc.states if isinstance(one, WalletState))
     assert evm.checksum(evm.address_bytes(state.slots[0].public_key)).encode() == cards.ACCOUNT
     assert all(cards.ACCOUNT in raw for raw in grammar().by_name["LOGIN"].examples)
 
@@ -354,7 +354,7 @@ def test_a_parser_that_breaks_is_told() -> None:
 
 
 def test_lines_of_the_card_are_counted_once() -> None:
-    lines, rig = Lines(), Rig(grammar(), "operational")
+    lines, rig = Lines(), EmulatedRig(grammar(), "operational")
     assert lines.follow(lambda: rig.do(send(SELECT))) > 5
     assert lines.follow(lambda: rig.do(send(SELECT))) == 0
     assert lines.follow(lambda: None) == 0

@@ -30,12 +30,12 @@ def main() -> None:
     with atheris.instrument_imports(include=["bsim.applets", "bsim.card"]):
         from bsim.bench.planted import FAULTS  # noqa: PLC0415
         from bsim.fuzz import cards  # noqa: PLC0415
+        from bsim.fuzz.emulated_rig import EmulatedRig  # noqa: PLC0415
         from bsim.fuzz.grammar import grammar  # noqa: PLC0415
         from bsim.fuzz.oracles.crash import CrashLog  # noqa: PLC0415
-        from bsim.fuzz.rig import Rig  # noqa: PLC0415
 
     declared = grammar()
-    rig = Rig(declared, "operational")
+    rig = EmulatedRig(declared, "operational")
     start = rig.snapshot()
 
     def one(data: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from bsim import __version__
 from bsim.fuzz import cards, phases
+from bsim.fuzz.emulated_rig import Wrap
 from bsim.fuzz.engine import Explorer, Kind
 from bsim.fuzz.files import Folder, Seed
 from bsim.fuzz.finder import Finder
@@ -16,7 +17,6 @@ from bsim.fuzz.grammar import grammar
 from bsim.fuzz.heap import collected_seldom
 from bsim.fuzz.oracles import CHECKS, Judge
 from bsim.fuzz.result import Coverage, Exit, RunReport, coverage
-from bsim.fuzz.rig import Wrap
 
 _SLICE: Final = 1_000
 

@@ -8,20 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bsim.fuzz.card_rig import CardRig
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.engine import Candidate
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, SEND, Step
 from bsim.lab.guard import Unsafe
 from bsim.ports import CardLost
 from bsim.spec import Danger
 
-CHECKS: Final = ("crash", "secret-leak", "access-control", "response-schema", "sw-conformance")
-"""The oracles that need not look into the card."""
 _MOST_PATHS: Final = 2_000
 _LONGEST: Final = 12
 _STAY: Final = 0.8  # how often a sequence goes on from where the last one ended
@@ -35,7 +33,7 @@ class CardExplorer:
         self._rng: Final = random.Random(f"bsim fuzz card {seed}")  # noqa: S311 - to be repeated, not to be secret
         self.rig: Final = CardRig(grammar, card, bpin)
         self.generator: Final = Generator(grammar, self._rng, sendable(grammar))
-        self._twin: Final = Rig(grammar, "operational") if pretest else None
+        self._twin: Final = EmulatedRig(grammar, "operational") if pretest else None
         self._twin_start: Final = self._twin.snapshot() if self._twin is not None else None
         self._paths: list[tuple[Step, ...]] = [()]
         self._path: list[Step] = []
@@ -97,7 +95,7 @@ class CardExplorer:
             return False
         if step != POWER_CYCLE:
             self._path.append((SEND, rig.raw, step[2]) if step[2] else step)
-        hit = self._judge(rig)
+        hit = self._judge.outside(rig)
         if hit is not None:
             self.on_hit(Candidate(rig.root, tuple(self._path), hit, self.apdus))
             return True
@@ -132,9 +130,8 @@ class CardReplayer(Replayer):
     def __init__(self, grammar: Grammar, judge: Judge, rig: CardRig) -> None:
         super().__init__(grammar, judge)
         self._rig: Final = rig
-        self._judged: Final = judge
 
-    def rig(self, root: str) -> Rig:  # noqa: ARG002 - there is one card
+    def rig(self, root: str) -> CardRig:  # noqa: ARG002 - there is one card
         """Answer the card."""
         return self._rig
 
@@ -148,7 +145,7 @@ class CardReplayer(Replayer):
             self._rig.do(POWER_CYCLE)
             for at, step in enumerate(steps, 1):
                 self._rig.do(step)
-                hit = self._judged(self._rig)
+                hit = self._judge.outside(self._rig)
                 if hit is not None:
                     return hit, at
         except (Unsafe, CardLost):

@@ -8,14 +8,14 @@ from typing import Final
 
 from bsim import __version__
 from bsim.fuzz.campaign import Options, Progress
-from bsim.fuzz.card_engine import CHECKS, CardExplorer, CardReplayer
+from bsim.fuzz.card_engine import CardExplorer, CardReplayer
 from bsim.fuzz.engine import Candidate
 from bsim.fuzz.files import Folder
 from bsim.fuzz.finding import Finding, make, spec_hash
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.ledger import Journal, Ledger
 from bsim.fuzz.minimise import Minimiser
-from bsim.fuzz.oracles import Judge
+from bsim.fuzz.oracles import OUTSIDE, Judge
 from bsim.fuzz.result import Exit, RunReport, coverage
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
 from bsim.ports import Card, CardLost
@@ -82,7 +82,7 @@ class CardCampaign:
         self._journal: Final = Journal(place.journal)
         self.safe: Final = SafeCard(card, policy, self._ledger, self._journal)
         self.safe.identify(atr)
-        judge = Judge(options.checks & set(CHECKS))
+        judge = Judge(options.checks & OUTSIDE)
         self.explorer: Final = CardExplorer(grammar(), judge, self.safe, policy.bpin, options.seed, pretest=pretest)
         self.explorer.on_hit = self._hit
         self._replayer: Final = CardReplayer(grammar(), judge, self.explorer.rig)
@@ -134,7 +134,7 @@ class CardCampaign:
             target=self._target,
             spec=spec_hash(),
             version=__version__,
-            checks=tuple(sorted(options.checks & set(CHECKS))),
+            checks=tuple(sorted(options.checks & OUTSIDE)),
             seconds=time.monotonic() - self._began,
             apdus=self.safe.account.sent,
             sequences=explorer.sequences,

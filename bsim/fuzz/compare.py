@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bsim.fuzz.card_rig import CardRig
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, grammar
 from bsim.fuzz.oracles.differential import carried
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
 from bsim.lab.guard import Unsafe
@@ -48,7 +48,7 @@ class Difference:
 def made(seed: int, count: int, root: str, commands: Sequence[Entry] | None = None) -> Iterator[Sequence[Step]]:
     """Make sequences up of commands (default: of all), on a card of our own that shows what makes sense next."""
     rng = random.Random(f"bsim fuzz diff {seed}")  # noqa: S311 - to be repeated, not to be secret
-    generator, rig = Generator(grammar(), rng, commands), Rig(grammar(), root)
+    generator, rig = Generator(grammar(), rng, commands), EmulatedRig(grammar(), root)
     start = rig.snapshot()
     for _ in range(count):
         start.restore()
@@ -62,7 +62,7 @@ def made(seed: int, count: int, root: str, commands: Sequence[Entry] | None = No
 
 def harmless(sequences: Iterable[Sequence[Step]], root: str) -> Iterator[Sequence[Step]]:
     """Cut sequences off where a card of our own loses a try: the BPIN's are the guard's business, no other is spent."""
-    twin = Rig(grammar(), root)
+    twin = EmulatedRig(grammar(), root)
     start, tries = twin.snapshot(), twin.count_tries()[1:]
     for steps in sequences:
         start.restore()

@@ -4,7 +4,7 @@ import random
 from typing import Final
 
 from bsim.card.freeze import Snapshot
-from bsim.fuzz.rig import Rig
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.steps import Step
 
 MOST: Final = 1_500
@@ -19,7 +19,7 @@ class Node:
 
     __slots__ = ("edges", "fruit", "parent", "picks", "rig", "snapshot", "state", "steps", "tried")
 
-    def __init__(self, rig: Rig, state: int, parent: "Node | None", steps: tuple[Step, ...]) -> None:
+    def __init__(self, rig: EmulatedRig, state: int, parent: "Node | None", steps: tuple[Step, ...]) -> None:
         self.rig: Final = rig
         self.state: Final = state
         self.parent: Final = parent

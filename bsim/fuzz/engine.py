@@ -15,13 +15,13 @@ from bsim.card.freeze import Snapshot
 from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.coverage import Lines
+from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
 from bsim.fuzz.oracles.leak import codes
 from bsim.fuzz.oracles.metamorphic import forms
-from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import SEND, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
@@ -100,7 +100,7 @@ class Explorer:
         self._roads: Final = Roads(grammar, wrap)
         self._rng: Final = random.Random(f"bsim fuzz {seed}")  # noqa: S311 - to be repeated, not to be secret
         self.generator: Final = generate.Generator(grammar, self._rng, commands)
-        self.rigs: Final = [Rig(grammar, root, wrap) for root in roots]
+        self.rigs: Final = [EmulatedRig(grammar, root, wrap) for root in roots]
         self.corpora: Final = {rig: Corpus(self._rng) for rig in self.rigs}
         self.starts: Final = [Node(rig, rig.state(), None, ()) for rig in self.rigs]
         self.states: set[int] = set()
@@ -116,7 +116,7 @@ class Explorer:
         self.on_hit: Callable[[Candidate], None] = lambda _: None
         self.generator.pool.know(code for rig in self.rigs for state in rig.uicc.states for code in codes(state))
         self._rig = self.rigs[0]
-        self._watched: list[Rig] = [self._rig]
+        self._watched: list[EmulatedRig] = [self._rig]
         self._state = 0
         self._hung: frozenset[int] = frozenset()
         self._hung_ins: frozenset[bytes] = frozenset()
@@ -132,7 +132,7 @@ class Explorer:
     def explore(self, apdus: int) -> None:
         """Go on for about so many commands; what is hit is told to `on_hit`."""
         end = self.apdus + apdus
-        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+        with self._judge.log, watching(self._watched):
             while self.apdus < end:
                 if self._kind is Kind.STATE:
                     self._burst()
@@ -146,7 +146,7 @@ class Explorer:
     def sequence(self, root: str) -> Iterator["Sequel"]:
         """Carry out given steps from a card's power-on."""
         start = next(node for node in self.starts if node.rig.root == root)
-        with self._judge.log, watching(self._watched):  # type: ignore[arg-type]
+        with self._judge.log, watching(self._watched):
             self._begin(start)
             yield Sequel(self, start)
 
@@ -243,7 +243,7 @@ class Explorer:
         self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
         return True
 
-    def _forms(self, rig: Rig, step: Step, before: Snapshot) -> Hit | None:
+    def _forms(self, rig: EmulatedRig, step: Step, before: Snapshot) -> Hit | None:
         return forms(rig, step, before) if "metamorphic" in self._judge.checks else None
 
     def _is_new(self, node: Node) -> bool:
@@ -327,14 +327,14 @@ class Sequel:
         self._done: list[Step] = []
         self._over = False
 
-    def __call__(self, step: Step) -> Rig | None:
+    def __call__(self, step: Step) -> EmulatedRig | None:
         """Carry out a step; after a hit it does nothing."""
         if not self._over:
             self._over, self._at = self._explorer.follow(self._at, self._done, step)
         return None if self._over else self._at.rig
 
     @property
-    def rig(self) -> Rig:
+    def rig(self) -> EmulatedRig:
         """The card."""
         return self._at.rig
 

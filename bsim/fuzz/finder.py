@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
+from bsim.fuzz.emulated_rig import Wrap
 from bsim.fuzz.engine import Candidate
 from bsim.fuzz.finding import Finding, make
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.minimise import MOST, Minimiser
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.rig import Wrap
 
 _TIMES: Final = 3
 _PATIENCE: Final = 5

@@ -1,11 +1,11 @@
 """What generated tests call: a finding must not be met any more."""
 
 from bsim.fuzz import cards
+from bsim.fuzz.emulated_rig import Wrap
 from bsim.fuzz.finding import parse
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.oracles import Judge
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.rig import Wrap
 
 
 def check(text: str, wrap: Wrap | None = None) -> None:

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from typing import Final
 
 from bsim.fuzz.corpus import Node
+from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
 from bsim.fuzz.oracles.metamorphic import FORMS, forms
-from bsim.fuzz.rig import Rig, Wrap
+from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import RESET, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
@@ -33,7 +34,7 @@ class Replayer:
     def ready(self) -> Iterator[None]:
         """Listen to the card's log, and watch for commands that do not end, while sequences are run inside."""
         self._watched[:] = [self.rig("operational")]
-        with self._judge.log, watching(self._watched, _PATIENCE):  # type: ignore[arg-type]
+        with self._judge.log, watching(self._watched, _PATIENCE):
             yield
 
     def rig(self, root: str) -> Rig:
@@ -74,7 +75,7 @@ class Replayer:
             told.append((name, rig.data, rig.sw))
         return told
 
-    def _step(self, rig: Rig, step: Step, key: str) -> Hit | None:
+    def _step(self, rig: EmulatedRig, step: Step, key: str) -> Hit | None:
         tears, other_forms = cut_of(step[0]) is not None, key.endswith(FORMS)
         before = rig.snapshot() if tears or other_forms else None
         try:
@@ -86,7 +87,7 @@ class Replayer:
             hit = tear(rig, step, before.restore) if tears else forms(rig, step, before)
         return hit
 
-    def _whole(self, rig: Rig, steps: Sequence[Step], key: str) -> Hit | None:
+    def _whole(self, rig: EmulatedRig, steps: Sequence[Step], key: str) -> Hit | None:
         """What only a whole sequence shows."""
         if key.startswith("differential/"):
             return self._roads.differ(steps, rig.root)
@@ -100,6 +101,6 @@ class Replayer:
 
     def _start(self, root: str) -> Node:
         if root not in self._starts:
-            rig = Rig(self.grammar, root, self._wrap)
+            rig = EmulatedRig(self.grammar, root, self._wrap)
             self._starts[root] = Node(rig, rig.state(), None, ())
         return self._starts[root]

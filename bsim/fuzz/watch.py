@@ -8,7 +8,7 @@ at the next tick.
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Protocol
@@ -33,7 +33,7 @@ class Busy(Protocol):
 
 
 @contextmanager
-def watching(current: "list[Busy]", limit: float = LIMIT) -> Iterator[None]:
+def watching(current: Sequence[Busy], limit: float = LIMIT) -> Iterator[None]:
     """Raise Hang in whatever the first of `current` has been doing since two ticks. In the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
+from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.learn.alphabet import default, example
-from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import POWER_CYCLE, send
 
 
-def prepared(kind: str, wrap: Wrap | None = None) -> tuple[Rig, Callable[[], None]]:
+def prepared(kind: str, wrap: Wrap | None = None) -> tuple[EmulatedRig, Callable[[], None]]:
     """Answer a card of a kind, and what brings it back to power-on."""
-    rig = Rig(grammar(), kind, wrap)
+    rig = EmulatedRig(grammar(), kind, wrap)
     for step in (default(None)["SELECT.wallet"], send(example(grammar().by_name["DERIVE_KEY"])), POWER_CYCLE):
         rig.do(step)  # a card without a seed refuses, and has no key then
     return rig, rig.snapshot().restore

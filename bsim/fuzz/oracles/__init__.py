@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.oracles.access import access_control
 from bsim.fuzz.oracles.atomic import atomicity
 from bsim.fuzz.oracles.conformance import response_schema, sw_conformance
@@ -14,7 +15,7 @@ from bsim.fuzz.oracles.metamorphic import Keys, metamorphic
 from bsim.fuzz.oracles.pin import pin_counter
 from bsim.fuzz.rig import Rig
 
-__all__ = ["CHECKS", "Check", "Hit", "Judge"]
+__all__ = ["CHECKS", "OUTSIDE", "Check", "Hit", "Judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ CHECKS: Final = {
         Check("stability", "another answer to the same commands", "warning", 758),
     )
 }
+OUTSIDE: Final = frozenset({"crash", "secret-leak", "access-control", "response-schema", "sw-conformance"})
+"""The checks of `Judge.outside`."""
 
 
 class Judge:
@@ -52,22 +55,30 @@ class Judge:
         self.checks: Final = frozenset(checks)
         self.log: Final = CrashLog()
         secrets, keys, log = Secrets(), Keys(), self.log
-        judges: dict[str, Callable[[Rig], Hit | None]] = {
+        outside: dict[str, Callable[[Rig], Hit | None]] = {
             "crash": lambda rig: crash(rig, log),
             "secret-leak": lambda rig: secret_leak(rig, secrets, log),
             "access-control": access_control,
-            "pin-counter": pin_counter,
-            "atomicity": atomicity,
             "response-schema": response_schema,
             "sw-conformance": sw_conformance,
+        }
+        every: dict[str, Callable[[EmulatedRig], Hit | None]] = {
+            **outside,
+            "pin-counter": pin_counter,
+            "atomicity": atomicity,
             "metamorphic": lambda rig: metamorphic(rig, keys),
         }
-        self._asked: Final = [judge for name, judge in judges.items() if name in self.checks]
+        self._asked: Final = [every[name] for name in CHECKS if name in every and name in self.checks]
+        self._outside: Final = [outside[name] for name in CHECKS if name in OUTSIDE and name in self.checks]
 
-    def __call__(self, rig: Rig) -> Hit | None:
+    def __call__(self, rig: EmulatedRig) -> Hit | None:
         """Judge the last step."""
         for ask in self._asked:
             hit = ask(rig)
             if hit is not None:
                 return hit
         return None
+
+    def outside(self, rig: Rig) -> Hit | None:
+        """Judge the last step of any card, by those of the oracles that need not look into it."""
+        return next((hit for ask in self._outside if (hit := ask(rig)) is not None), None)

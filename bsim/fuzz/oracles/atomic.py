@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import SEND, Step
 
 _ORACLE: Final = "atomicity"
 
 
-def atomicity(rig: Rig) -> Hit | None:
+def atomicity(rig: EmulatedRig) -> Hit | None:
     """Count the writes of a step; a card that comes back from a power cut is judged by `tear`."""
     writes = rig.writes
     if not rig.raw or not writes or not rig.response:
@@ -29,7 +29,7 @@ def atomicity(rig: Rig) -> Hit | None:
     return None
 
 
-def tear(rig: Rig, step: Step, back: Callable[[], None]) -> Hit | None:
+def tear(rig: EmulatedRig, step: Step, back: Callable[[], None]) -> Hit | None:
     """After power went in a step: what is stored must be what was before, or what a whole run makes of it.
 
     `back` brings the card to where it was before the step, which is carried out once more with its power on.
@@ -48,5 +48,5 @@ def tear(rig: Rig, step: Step, back: Callable[[], None]) -> Hit | None:
     return Hit(_ORACLE, name, f"power went in {name}, and the card is neither as before nor as after it")
 
 
-def _stored(rig: Rig) -> Mapping[str, bytes]:
+def _stored(rig: EmulatedRig) -> Mapping[str, bytes]:
     return dict(rig.store.store.read())

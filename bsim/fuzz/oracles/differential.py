@@ -5,9 +5,9 @@ from typing import Final
 
 from bsim.apdu import body
 from bsim.fuzz.cards import ROOTS
+from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.oracles.hit import Hit
-from bsim.fuzz.rig import Rig, Wrap
 from bsim.fuzz.steps import SEND, Step
 from bsim.lab.subject import OverT0
 from bsim.sw import SwError
@@ -45,10 +45,10 @@ class _Card:
     """A card and how it was when it was powered on."""
 
     def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None) -> None:
-        self._rig: Final = Rig(grammar, root, wrap)
+        self._rig: Final = EmulatedRig(grammar, root, wrap)
         self._start: Final = self._rig.snapshot()
 
-    def fresh(self) -> Rig:
+    def fresh(self) -> EmulatedRig:
         self._start.restore()
         return self._rig
 

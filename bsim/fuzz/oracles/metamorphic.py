@@ -11,9 +11,9 @@ from bsim.card.freeze import Snapshot
 from bsim.crypto import ecdsa
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.verify import parse_der, verify
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
 from bsim.sw import SW, SwError
 
@@ -58,7 +58,7 @@ class Keys:
             kept.clear()
 
 
-def metamorphic(rig: Rig, keys: Keys) -> Hit | None:
+def metamorphic(rig: EmulatedRig, keys: Keys) -> Hit | None:
     """Judge what signing, deriving, exporting and restoring answered and did."""
     entry = rig.entry
     if entry is None or not ended_well(rig.sw) or rig.whole is None or not rig.response or rig.over_t0:
@@ -71,7 +71,7 @@ def metamorphic(rig: Rig, keys: Keys) -> Hit | None:
     return judge(rig, keys, before, after) if before is not None and after is not None else None
 
 
-def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:  # noqa: PLR0911
+def _signed(rig: EmulatedRig, keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:  # noqa: PLR0911
     raw = rig.whole
     if raw is None:
         return None
@@ -100,7 +100,7 @@ def _signed(rig: Rig, keys: Keys, before: WalletState, _after: WalletState) -> H
     return Hit(_ORACLE, "nonce", "a signature whose nonce is not RFC 6979's")
 
 
-def _derived(_rig: Rig, keys: Keys, before: WalletState, after: WalletState) -> Hit | None:
+def _derived(_rig: EmulatedRig, keys: Keys, before: WalletState, after: WalletState) -> Hit | None:
     if len(after.slots) != len(before.slots) + 1 or after.slots[:-1] != before.slots:
         return Hit(_ORACLE, "slots", f"DERIVE KEY led from {len(before.slots)} slots to {len(after.slots)} others")
     number = len(after.slots)
@@ -111,11 +111,11 @@ def _derived(_rig: Rig, keys: Keys, before: WalletState, after: WalletState) -> 
     )
 
 
-def _restored(_rig: Rig, _keys: Keys, _before: WalletState, after: WalletState) -> Hit | None:
+def _restored(_rig: EmulatedRig, _keys: Keys, _before: WalletState, after: WalletState) -> Hit | None:
     return Hit(_ORACLE, "slots survive", "RESTORE SEED left slots behind") if after.slots else None
 
 
-def _exported(rig: Rig, _keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:
+def _exported(rig: EmulatedRig, _keys: Keys, before: WalletState, _after: WalletState) -> Hit | None:
     """Segments put together are the objects of all slots, as they were when the first was asked for."""
     shadow, channel = rig.shadow, rig.channel
     left = shadow.stream
@@ -134,7 +134,7 @@ def _exported(rig: Rig, _keys: Keys, before: WalletState, _after: WalletState) -
 _JUDGES: Final = {"SIGN": _signed, "DERIVE_KEY": _derived, "RESTORE_SEED": _restored, "EXPORT_PUBKEYS": _exported}
 
 
-def forms(rig: Rig, step: Step, before: Snapshot) -> Hit | None:
+def forms(rig: EmulatedRig, step: Step, before: Snapshot) -> Hit | None:
     """The same command as an extended APDU, or in a chain, from the same state: same answer, same state after.
 
     The last step of `rig` was this one; the card is left as it was after it.
@@ -159,7 +159,7 @@ def forms(rig: Rig, step: Step, before: Snapshot) -> Hit | None:
     return hit
 
 
-def _others(rig: Rig) -> list[tuple[str, list[bytes]]]:
+def _others(rig: EmulatedRig) -> list[tuple[str, list[bytes]]]:
     raw, entry = rig.raw, rig.entry
     try:
         start, end, le = body(raw)

@@ -3,8 +3,8 @@
 from typing import Final
 
 from bsim.applets.wallet_state import MAX_TRIES
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.oracles.hit import Hit
-from bsim.fuzz.rig import Rig
 from bsim.spec import Danger, spec
 
 _ENTER: Final = spec().applets["wallet"].dialogue["enter_bpin"]
@@ -12,7 +12,7 @@ _RECORD: Final = "wallet.tries"
 _ORACLE: Final = "pin-counter"
 
 
-def pin_counter(rig: Rig) -> Hit | None:
+def pin_counter(rig: EmulatedRig) -> Hit | None:
     """Compare all tries before and after a step; judge what was typed into the dialogue that asks for the BPIN."""
     before, after = rig.tries, rig.count_tries()
     if rig.entry is not None and rig.entry.name == "TERMINAL_RESPONSE" and rig.response:
@@ -29,7 +29,7 @@ def pin_counter(rig: Rig) -> Hit | None:
     return _steps(rig, name, before, after)
 
 
-def _steps(rig: Rig, name: str, before: tuple[int, ...], after: tuple[int, ...]) -> Hit | None:
+def _steps(rig: EmulatedRig, name: str, before: tuple[int, ...], after: tuple[int, ...]) -> Hit | None:
     for old, new in zip(before, after, strict=True):
         if new < old - 1:
             return Hit(_ORACLE, f"{name} costs more than one", f"{name} took {old - new} tries of a PIN")
@@ -40,7 +40,7 @@ def _steps(rig: Rig, name: str, before: tuple[int, ...], after: tuple[int, ...])
     return None
 
 
-def _typed(rig: Rig) -> Hit | None:
+def _typed(rig: EmulatedRig) -> Hit | None:
     """What a terminal response did to the BPIN's tries, the first of the card's counters that changed."""
     if rig.sw >> 8 not in {0x90, 0x91} or _ENTER not in rig.prompt or rig.whole is None:
         return None
