@@ -201,6 +201,19 @@ def test_a_corpus_is_cut_off_where_a_pin_would_lose_a_try(diff: Callable[..., in
     assert not any(command[1] == 0x20 for command in card.sent)
 
 
+def test_what_is_known_of_a_cards_secrets_is_looked_for_in_its_answers(place: Place, no_fsync: None) -> None:
+    class Telling(Watched):
+        def transmit(self, command: bytes) -> bytes:
+            response = super().transmit(command)
+            return cards.BPIN.encode() + response if command[1] == 0xF2 and response[-2:] == b"\x90\0" else response
+
+    uicc, _ = cards.make("operational")
+    with cards.quick_backups():
+        campaign = CardCampaign(Telling(uicc), Options(seed=5, max_apdus=1_000), Policy(cards.BPIN), place, "sim")
+        found = campaign.run().findings
+    assert "secret-leak/bpin in STATUS" in {one.key for one in found}
+
+
 def test_without_known_tries_nothing_wrong_is_typed(place: Place, no_fsync: None) -> None:
     uicc, _ = cards.make("one-try-left")
     card = Watched(uicc)

@@ -1,5 +1,6 @@
 """A card that cannot be looked into, on the bench: what it answers is all that is known of it."""
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.fuzz import cards
@@ -10,6 +11,14 @@ from bsim.fuzz.steps import RESET, Step
 from bsim.ports import Card
 
 _SELECT: Final = 0xA4
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a card's secrets, hidden as a card's own states hide theirs: no answer may show any of it."""
+
+    bpin: bytes = field(repr=False)
+    test_key: bytes = field(default=cards.OPENING_KEY, repr=False)
 
 
 class CardRig(Rig):
@@ -25,6 +34,7 @@ class CardRig(Rig):
         self._done: frozenset[tuple[int, int, int]] = frozenset()
         shadow = Shadow(grammar, lambda _: None, self.pin, self.is_pin, cards.OPENING_KEY)
         super().__init__(grammar, "card", card, shadow, over_t0=True, inside=False)
+        self.states = (_Known(self.pin()),)
 
     def do(self, step: Step) -> None:
         """Carry out one step; power is not cut, as a reader's card is not to be torn."""

@@ -24,7 +24,6 @@ class Rig(ABC):
     """Any card, and the host that talks to it. `raw` to `rights` are about the last step."""
 
     __slots__ = (
-        "asks_le",
         "busy",
         "card",
         "channel",
@@ -51,7 +50,6 @@ class Rig(ABC):
         """Take a card that was just powered on; `inside` says whether it can be looked into."""
         self.grammar, self.root, self.card, self.shadow, self.over_t0 = grammar, root, card, shadow, over_t0
         self.inside = inside  # what is selected is known, and not followed from outside
-        self.asks_le = inside  # what a reader's own T=0 does with Le is not the card's
         self.busy = False
         self.secured: Channel | None = None  # the secure channel in which the last command was sent
         self.forged = False  # whether the host could not open the answer

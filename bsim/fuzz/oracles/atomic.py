@@ -42,7 +42,7 @@ def tear(rig: EmulatedRig, step: Step, back: Callable[[], None]) -> Hit | None:
     rig.do((SEND, step[1], step[2]))
     whole = _stored(rig)
     now.restore()
-    rig.kind, rig.response = step[0], b""
+    rig.kind, rig.response, rig.sw = step[0], b"", 0
     if left in (dict(old), whole):
         return None
     return Hit(_ORACLE, name, f"power went in {name}, and the card is neither as before nor as after it")

@@ -68,7 +68,7 @@ def _form(rig: Rig, entry: Entry) -> Hit | None:
     if not least <= len(data) <= entry.most:
         wanted = f"{least} to {entry.most}"
         return Hit("response-schema", f"{name} length", f"{name} answered {len(data)} bytes, not {wanted}")
-    wanted_most = _le(rig.raw) if rig.asks_le else None
+    wanted_most = _le(rig.raw) if rig.inside else None  # what a reader's own T=0 does with Le is not the card's
     if wanted_most is not None and len(data) > wanted_most:
         return Hit("response-schema", f"{name} Le", f"{name} answered {len(data)} bytes where Le was {wanted_most}")
     if in_part:
