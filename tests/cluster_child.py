@@ -13,7 +13,9 @@ from pathlib import Path
 from bsim.fuzz import cluster
 from bsim.fuzz.campaign import Options
 from bsim.fuzz.crew import lead
-from bsim.fuzz.workers import Coordinator
+from bsim.fuzz.files import Seed
+from bsim.fuzz.finding import Finding
+from bsim.fuzz.workers import Coordinator, SliceResult
 
 _LISTENS = "0A"
 
@@ -43,9 +45,22 @@ def listening(pids: set[int]) -> list[str]:
     return [row[1].rpartition(":")[0] for row in rows if row[3] == _LISTENS and f"socket:[{row[9]}]" in sockets]
 
 
+class Heard(Coordinator):
+    """Takes down which workers were heard of."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.heard: set[int] = set()
+
+    def absorb(self, index: int, result: SliceResult) -> tuple[list[Finding], list[Seed]]:
+        self.heard.add(index)
+        return super().absorb(index, result)
+
+
 def main(folder: str) -> None:
     options = Options(4, folder=Path(folder), phases=("explore",), max_time=120)
     actors = cluster.Actors(cluster.connect(cluster.LOCAL, 2), options)
+    coordinator = Heard(options)
     seen: dict[str, object] = {}
     counts: list[int] = []
 
@@ -56,11 +71,11 @@ def main(folder: str) -> None:
             seen["listening"] = listening(pids)
             victim = min(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Actor"))
             os.kill(victim, signal.SIGKILL)
-        if len(actors.actors) == 3 and len(counts) > 8:
+        if len(coordinator.heard) == 3 and len(counts) > 8:
             raise KeyboardInterrupt
 
     with redirect_stdout(sys.stderr):  # Ray tells of the dead there
-        report = lead(actors, 2, Coordinator(options), progress)
+        report = lead(actors, 2, coordinator, progress)
     print(json.dumps(seen | {"counts": counts, "report": report.as_json()}))
 
 
