@@ -15,6 +15,7 @@ from bsim.applets.issuer import IssuerState
 from bsim.applets.key_sets import KeySet
 from bsim.applets.signing_state import MAX_POLICIES, SigningState
 from bsim.applets.wallet_state import MAX_SLOTS, WalletState
+from bsim.card import Uicc
 from bsim.chains import evm
 from bsim.crypto.scp import Keys as ScpKeys
 from bsim.crypto.scp.scp03 import Scp03
@@ -38,6 +39,7 @@ from bsim.fuzz.steps import ANSWERS, OPENS, POWER_CYCLE, PROVES, SECURES, StepEr
 from bsim.fuzz.steps import parse as parse_step
 from bsim.spec import Cost, domains
 from bsim.spec import Kind as FieldKind
+from bsim.sw import OK
 
 CORPUS = Path(__file__).parent / "corpus"
 FOUND = Path(__file__).parent / "found"
@@ -359,3 +361,58 @@ def test_lines_of_the_card_are_counted_once() -> None:
     assert lines.follow(lambda: rig.do(send(SELECT))) == 0
     assert lines.follow(lambda: None) == 0
     assert all("/bsim/" in path for path, _ in lines.seen)
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        (b"", "crash/SIGN without an answer"),
+        (b"\x90", "crash/SIGN without an answer"),
+        (ValueError("of the card"), "crash/ValueError in rig.send"),
+    ],
+)
+def test_what_is_no_answer_is_told_and_the_run_goes_on(
+    answer: bytes | Exception, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Uicc.transmit
+
+    def answered(self: Uicc, command: bytes) -> bytes:
+        if command[1:2] != b"\xac":
+            return whole(self, command)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Uicc, "transmit", answered)
+    report = Campaign(Options(seed=1, max_apdus=3_000, roots=("operational",))).run()
+    assert report.apdus >= 3_000
+    assert [one.key for one in report.findings] == [key]
+
+
+def test_a_hang_of_another_form_of_a_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Uicc.transmit
+
+    def answered(self: Uicc, command: bytes) -> bytes:
+        while len(command) > 7 and command[1] == 0xA8 and command[4] == 0:
+            pass
+        return whole(self, command)
+
+    monkeypatch.setattr(Uicc, "transmit", answered)
+    report = Campaign(Options(seed=1, max_apdus=60_000, max_failures=1, roots=("operational",))).run()
+    assert [one.oracle for one in report.findings] == ["hang"]
+
+
+def test_a_card_that_takes_a_malformed_part_of_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Uicc.transmit
+
+    def answered(self: Uicc, command: bytes) -> bytes:
+        return OK if len(command) > 4 and command[0] & 0x10 else whole(self, command)
+
+    monkeypatch.setattr(Uicc, "transmit", answered)
+    rig, judge = EmulatedRig(grammar(), "operational"), Judge()
+    command = grammar().by_name["ADD_ASSET"].command
+    rig.do(send(bytes.fromhex("00A4040C08A000000533C000FF")))
+    rig.do(send(bytes((command.cla[0] | 0x10, command.ins, command.p1.legal[0], command.p2.legal[0], 5, 1))))
+    hit = judge(rig)
+    assert hit is not None
+    assert hit.key == "sw-conformance/what is malformed, in a chain"

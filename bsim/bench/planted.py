@@ -208,7 +208,10 @@ def _keeps_asking(self: Toolkit) -> None:
 
 
 def _goes_on(self: _Chain, session: Session, raw: bytes) -> bytes:
-    return self._routes[raw[:4]](session, raw)
+    routes = self._routes
+    while isinstance(routes, _Chain):  # one chain that goes on inside another is no other fault
+        routes = routes._routes
+    return routes[raw[:4]](session, raw)
 
 
 FAULTS: Final = {

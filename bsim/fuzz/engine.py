@@ -216,11 +216,7 @@ class Explorer:
             rig.do(step)
             hit = self._judge(rig)
         except Hang as hang:
-            hit = Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
-            if rig.entry is not None:  # once is enough: each time costs what ten thousand other commands do
-                self._hung |= {rig.entry.index}
-                self._hung_ins |= {rig.raw[1:2]}
-                self.generator.off |= self._hung
+            hit = _hung_in(hang)
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
         entry = rig.entry
@@ -234,12 +230,21 @@ class Explorer:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):
                 self.generator.pool.learn(rig)
-        if hit is None and tears:
-            hit = tear(rig, step, lambda: _again(node, done[:-1]))
-        if hit is None and before is not None:
-            hit = self._forms(rig, step, before)
+        if hit is None and (tears or before is not None):
+            try:
+                if before is not None:
+                    hit = self._forms(rig, step, before)
+                else:
+                    hit = tear(rig, step, lambda: _again(node, done[:-1]))
+            except Hang as hang:
+                hit = _hung_in(hang)
         if hit is None:
             return False
+        if hit.oracle == "hang" and entry is not None:
+            # Once is enough: each time costs what ten thousand other commands do.
+            self._hung |= {entry.index}
+            self._hung_ins |= {rig.raw[1:2]}
+            self.generator.off |= self._hung
         self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
         return True
 
@@ -291,11 +296,14 @@ class Explorer:
         """Replay the way to a state from power-on: the card must get to the same."""
         start = next(one for one in self.starts if one.rig is node.rig)
         start.restore()
-        path = node.path()
-        for step in path:
-            node.rig.do(step)
+        path, hung = node.path(), False
+        try:
+            for step in path:
+                node.rig.do(step)
+        except Hang:
+            hung = True
         self.replayed += 1
-        if node.rig.state() != node.state:
+        if hung or node.rig.state() != node.state:
             self.unstable += 1
             hit = Hit("stability", "state", "the same commands led to another state")
             if "stability" in self._judge.checks:
@@ -310,6 +318,10 @@ class Explorer:
             return
         indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
         self.generator.off = self._hung | {index for index in indexes if rng.random() < 0.25}
+
+
+def _hung_in(hang: Hang) -> Hit:
+    return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
 
 
 def _again(node: Node, steps: Sequence[Step]) -> None:

@@ -81,10 +81,10 @@ class Replayer:
         try:
             rig.do(step)
             hit = self._judge(rig)
+            if hit is None and before is not None:
+                hit = tear(rig, step, before.restore) if tears else forms(rig, step, before)
         except Hang as hang:
             return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
-        if hit is None and before is not None:
-            hit = tear(rig, step, before.restore) if tears else forms(rig, step, before)
         return hit
 
     def _whole(self, rig: EmulatedRig, steps: Sequence[Step], key: str) -> Hit | None:

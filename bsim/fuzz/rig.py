@@ -34,6 +34,7 @@ class Rig(ABC):
         "inside",
         "over_t0",
         "prompt",
+        "raised",
         "raw",
         "response",
         "rights",
@@ -60,6 +61,7 @@ class Rig(ABC):
         self.channel = 0
         self.data = _NOTHING
         self.prompt = ""
+        self.raised: Exception | None = None  # what came out of the card instead of an answer
         self.states: Sequence[object] = ()  # what the card kept before the step, as far as it can be seen
         self.rights: frozenset[tuple[int, str]] = frozenset()
 
@@ -111,13 +113,13 @@ class Rig(ABC):
             response = self._opened(self.secured, response)
         self.busy = False
         self.response = response
-        if response:
+        if response and len(response) > 1:
             self.sw = response[-2] << 8 | response[-1]
             self.data = response[:-2]
             if len(raw) >= 4:
                 shadow.note(raw, entry, channel, response)
         else:
-            self.sw, self.data = 0, _NOTHING
+            self.response, self.sw, self.data = response or _NOTHING, 0, _NOTHING
 
     def _as_host(self, channel: Channel, raw: bytes) -> bytes:
         """Secure a command; what is none, or would be too long, is sent as it is."""

@@ -147,7 +147,10 @@ class Shadow:
         if not CLAS[raw[0]].chaining or not ended_well(sw):
             return
         head = bytes((raw[0] & ~_CHAIN,)) + raw[1:4]
-        start, end, _ = body(raw)
+        try:
+            start, end, _ = body(raw)
+        except SwError:
+            return  # taken by a card that should not have
         before = begun[1] if begun is not None and begun[0] == head else b""
         self.chains[channel] = head, before + raw[start:end]
 

@@ -15,7 +15,7 @@ _MORE = 0x61
 def sw_conformance(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     """A status word the command does not declare, or success where the bytes break the declaration."""
     entry, sw = rig.entry, rig.sw
-    if not rig.response or sw == SW.NO_PRECISE_DIAGNOSIS:
+    if len(rig.response) < 2 or sw == SW.NO_PRECISE_DIAGNOSIS:
         return None
     if not rig.inside and rig.grammar.allowed_somewhere(rig.raw, sw):
         return None  # what is selected on a card that cannot be looked into is a guess
@@ -26,6 +26,8 @@ def sw_conformance(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     if not entry.allows(sw):
         return Hit("sw-conformance", f"{entry.name} {sw:04X}", f"{entry.name} answered {sw:04X}, which is not declared")
     whole = rig.whole
+    if whole is None and ended_well(sw) and not _is_apdu(rig.raw):
+        return Hit("sw-conformance", "what is malformed, in a chain", f"{entry.name} answered {sw:04X} to no APDU")
     if whole is not None and ended_well(sw) and not entry.fits(whole):
         return Hit(
             "sw-conformance",
@@ -41,8 +43,6 @@ def sw_conformance(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
 def response_schema(rig: Rig) -> Hit | None:  # noqa: PLR0911 - a list of rules
     """Data that are not as declared, data with a refusal, or more than Le asked for."""
     data, entry, sw = rig.data, rig.entry, rig.sw
-    if len(rig.response) == 1:
-        return Hit("response-schema", "short", "an answer of one byte")
     if rig.secured is not None and rig.forged:
         return Hit("response-schema", "forged", "an answer whose MAC or padding is not what its secure channel makes")
     if not data:
@@ -79,6 +79,14 @@ def _form(rig: Rig, entry: Entry) -> Hit | None:
         except tlv.TlvError as fault:
             return Hit("response-schema", f"{name} TLV", f"{name} answered malformed data objects: {fault}")
     return None
+
+
+def _is_apdu(raw: bytes) -> bool:
+    try:
+        body(raw)
+    except SwError:
+        return False
+    return True
 
 
 def _le(raw: bytes) -> int | None:

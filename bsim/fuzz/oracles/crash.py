@@ -5,10 +5,13 @@ import traceback
 from types import TracebackType
 from typing import Final
 
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.rig import Rig
+from bsim.fuzz.steps import SEND
 from bsim.sw import SW
 
+_LEAST: Final = 2
 _CARD_LOG: Final = logging.getLogger("bsim.card")
 
 
@@ -48,11 +51,22 @@ def innermost(trace: TracebackType | None) -> str:
 
 
 def crash(rig: Rig, log: CrashLog) -> Hit | None:
-    """6F00, or an answer shorter than a status word."""
+    """An exception, 6F00, or an answer shorter than a status word."""
+    if rig.raised is not None:
+        where = f"{type(rig.raised).__name__} in {innermost(rig.raised.__traceback__)}"
+        return Hit("crash", where, f"{_name(rig)} was answered by an exception: {where}")
     if rig.raw and rig.sw == SW.NO_PRECISE_DIAGNOSIS and rig.response:
         where, log.where = log.where or "an unknown place", ""
         return Hit("crash", where, f"{_name(rig)} answered 6F00: {where}")
+    if rig.raw and len(rig.response) < _LEAST and not _lost_power(rig):
+        return Hit(
+            "crash", f"{_name(rig)} without an answer", f"{_name(rig)} was answered by {len(rig.response)} bytes"
+        )
     return None
+
+
+def _lost_power(rig: Rig) -> bool:
+    return isinstance(rig, EmulatedRig) and rig.kind != SEND
 
 
 def _name(rig: Rig) -> str:

@@ -9,6 +9,7 @@ from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.steps import SEND, Step
+from bsim.fuzz.watch import Hang
 from bsim.lab.subject import OverT0
 from bsim.sw import SwError
 
@@ -32,8 +33,11 @@ class Roads:
         whole, parts = (card.fresh() for card in self._cards[root])
         parts.card = OverT0(parts.uicc)
         for step in path:
-            whole.do(step)
-            parts.do(step)
+            try:
+                whole.do(step)
+                parts.do(step)
+            except Hang as hang:
+                return Hit("differential", f"hang in {hang.where}", f"a command did not end: it was in {hang.where}")
             if whole.response != parts.response:
                 name = whole.entry.name if whole.entry is not None else "a command that is not declared"
                 words = f"{name} answered {parts.response.hex().upper()} over T=0, not {whole.response.hex().upper()}"

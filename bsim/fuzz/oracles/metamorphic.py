@@ -15,6 +15,7 @@ from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.grammar import ended_well
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
+from bsim.fuzz.watch import Hang
 from bsim.sw import SW, SwError
 
 _ORACLE: Final = "metamorphic"
@@ -146,13 +147,21 @@ def forms(rig: EmulatedRig, step: Step, before: Snapshot) -> Hit | None:
     hit = None
     for title, commands in others:
         before.restore()
-        for command in commands:
-            rig.do((SEND, command, link))
-            if not ended_well(rig.sw):
-                break  # a host stops where a part of its chain is refused
-        if (rig.response, rig.state()) != (answer, state):
+        try:
+            for command in commands:
+                rig.do((SEND, command, link))
+                if not ended_well(rig.sw):
+                    break  # a host stops where a part of its chain is refused
+        except Hang as hang:
+            hit = Hit("hang", f"{hang.where} {title}", f"{entry.name} {title} did not end: it was in {hang.where}")
+            break
+        if rig.response != answer:
             words = f"{entry.name} {title} answered {rig.response.hex().upper()}, not {answer.hex().upper()}"
             hit = Hit(_ORACLE, f"{entry.name} {title}", words)
+            break
+        if rig.state() != state:
+            words = f"{entry.name} {title} answered the same, and led to another state"
+            hit = Hit(_ORACLE, f"another state {title}", words)
             break
     now.restore()
     rig.raw, rig.response, rig.entry = raw, answer, entry
