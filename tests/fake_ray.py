@@ -23,7 +23,7 @@ class FakeRay:
         return lambda cls: SimpleNamespace(remote=lambda *args: Actor(self, cls, args))
 
     def wait(self, calls, num_returns, timeout=None):
-        assert num_returns == (1 if timeout is None else len(calls))
+        assert num_returns in ({1} if timeout is None else {1, len(calls)})
         return calls[:num_returns], calls[num_returns:]
 
     def get(self, call):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fake_ray import FakeRay
+from test_fuzz import FINDING
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
@@ -21,7 +22,7 @@ SHORT = 0.02
 
 
 class Scripted:
-    """A crew whose workers answer as they are told to: a number of APDUs, or None when they are lost."""
+    """A crew whose workers answer as they are told to: a number of APDUs, a slice, or None when they are lost."""
 
     def __init__(self, script):
         self.script = {index: list(answers) for index, answers in script.items()}
@@ -35,19 +36,21 @@ class Scripted:
         self.asked.append((index, seeds, known))
         self.waiting = [*getattr(self, "waiting", []), index]
 
-    def wait(self):
+    def wait(self, seconds=None):
         index = self.waiting.pop(0)
         answer = self.script[index].pop(0)
-        return [(index, None if answer is None else SliceResult(answer, 1, 1, 0, 0, (), (), ()))]
+        if isinstance(answer, int):
+            answer = SliceResult(answer, 1, 1, 0, 0, (), (), ())
+        return [(index, answer)]
 
     def stop(self):
         self.stopped = True
 
 
 def test_a_lost_worker_costs_its_slice_and_is_replaced():
-    crew = Scripted({0: [100, None], 1: [50, 90, 400], 2: [600]})
+    crew = Scripted({0: [100, None], 1: [50, 90, 400], 2: [600, 700]})
     report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)))
-    assert report.apdus == 100 + 400 + 600  # what worker 0 handed over before it was lost is kept
+    assert report.apdus == 100 + 400 + 700  # what worker 0 handed over before it was lost is kept
     assert report.notes == ("1 workers were lost",)
     assert report.workers == 3
     assert crew.stopped
@@ -57,8 +60,50 @@ def test_where_every_worker_is_lost_the_run_ends():
     crew = Scripted({index: [None] for index in range(20)})
     report = lead(crew, 2, Coordinator(OPTIONS))
     assert len(crew.asked) == 2 + 3 * 2
-    assert report.exit is Exit.CLEAN
+    assert report.exit is Exit.INTERRUPTED
+    assert report.notes == ("8 workers were lost", "nobody is left to go on")
     assert crew.stopped
+
+
+def test_what_is_found_in_the_last_slice_is_kept():
+    crew = Scripted({0: [500, 1000], 1: [500, SliceResult(600, 1, 1, 0, 0, (), (FINDING,), ())]})
+    report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=1_500)))
+    assert (report.apdus, report.findings, report.exit) == (1_600, (FINDING,), Exit.FINDINGS)
+
+
+def test_an_interrupted_run_keeps_the_slices_under_way():
+    crew = Scripted({0: [500, 1000], 1: [SliceResult(600, 1, 1, 0, 0, (), (FINDING,), ())]})
+    seen = []
+
+    def progress(now):
+        seen.append(now.apdus)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    report = lead(crew, 2, Coordinator(OPTIONS), progress)
+    assert (report.apdus, report.findings, report.exit) == (1_100, (FINDING,), Exit.INTERRUPTED)
+    assert len(crew.asked) == 2
+
+
+def test_whoever_is_lost_with_the_phases_has_not_gone_through_them():
+    done = SliceResult(0, 0, 0, 0, 0, (), (), (), done=True)
+    report = lead(Scripted({0: [None], 1: [done], 2: [done]}), 2, Coordinator(replace(OPTIONS, phases=("smoke",))))
+    assert report.exit is Exit.INTERRUPTED
+    assert "smoke and boundary were not gone through" in report.notes[-1]
+
+
+def test_whom_nobody_comes_for_is_told():
+    crew = Scripted({0: [None], 1: [500, 1000]})
+    report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)), replace=False)
+    assert report.exit is Exit.INTERRUPTED
+    assert "its card was not let go of" in report.notes[-1]
+
+
+def test_processes_end_when_their_phases_do():
+    """No budget but the phases: a worker that does not explore is done after its slice."""
+    report = parallel.run(replace(OPTIONS, roots=("personalised",), phases=("smoke",)), 2)
+    assert (report.exit, report.workers) == (Exit.CLEAN, 2)
+    assert report.apdus > 100
 
 
 def test_what_one_finds_the_others_are_told():

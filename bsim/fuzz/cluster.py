@@ -64,9 +64,9 @@ class Actors:
         """Call for the next slice."""
         self._waited[self.actors[index].slice.remote(self._seconds, seeds, known)] = index
 
-    def wait(self) -> list[tuple[int, SliceResult | None]]:
+    def wait(self, seconds: float | None = None) -> list[tuple[int, SliceResult | None]]:
         """Wait for a call to end."""
-        ready, _ = self._ray.wait(list(self._waited), num_returns=1)
+        ready, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=seconds)
         return [(self._waited.pop(one), self._received(one)) for one in ready]
 
     def stop(self) -> None:

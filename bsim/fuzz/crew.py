@@ -1,6 +1,8 @@
 """Leads workers, wherever they are: hands each its next slice, puts together what comes back, replaces who is lost."""
 
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from bsim.fuzz.campaign import Progress
@@ -11,6 +13,8 @@ from bsim.fuzz.workers import Coordinator, SliceResult
 
 _EACH: Final = 3
 """How many workers may be lost in a place before nobody is sent there any more."""
+_LAST: Final = 3.0
+"""Seconds that the slices under way have to come in when the run is interrupted; who is later loses its slice."""
 
 
 class Crew(Protocol):
@@ -24,8 +28,8 @@ class Crew(Protocol):
         """Have a worker do its next slice, beginning with what others found."""
         ...
 
-    def wait(self) -> list[tuple[int, SliceResult | None]]:
-        """Wait for slices that are done; None for a worker that is lost."""
+    def wait(self, seconds: float | None = None) -> list[tuple[int, SliceResult | None]]:
+        """Wait for slices that are done, at most so long; None for a worker that is lost."""
         ...
 
     def stop(self) -> None:
@@ -44,7 +48,8 @@ def lead(
 ) -> RunReport:
     """Fuzz with so many workers until a budget is spent; one that is lost costs its slice, and another comes for it.
 
-    Each is heard once, however soon the others are done: what keeps one from working has to be told.
+    Every slice that was asked for is heard, however soon the budget is spent: what keeps one from working has to be
+    told, and what it found. Ctrl-C leaves them a few seconds; a second one, none.
     Where `replace` is off, none comes: whoever is in a reader's place is there for its card.
     """
     roster = _Roster(crew, coordinator, jobs, replace=replace)
@@ -52,21 +57,48 @@ def lead(
     try:
         for index in range(jobs):
             roster.begin(index)
-        while roster.works and (roster.awaited or not coordinator.over()):
-            for index, result in crew.wait():
-                if result is None:
-                    roster.lose(index)
-                    continue
-                findings, seeds = coordinator.absorb(index, result)
-                for finding in findings:
-                    on_finding(finding)
-                progress(coordinator.progress())
-                roster.go_on(index, seeds, stopped=bool(result.stopped))
+        while roster.asked:
+            _hear(crew, roster, coordinator, progress, on_finding)
+        roster.close()
     except KeyboardInterrupt:
-        interrupted = True
+        interrupted = roster.ends = True
+        _hear_the_last(crew, roster, coordinator, progress, on_finding)
     finally:
         crew.stop()
     return coordinator.report(interrupted=interrupted)
+
+
+def _hear(
+    crew: Crew,
+    roster: "_Roster",
+    coordinator: Coordinator,
+    progress: Callable[[Progress], None],
+    on_finding: Callable[[Finding], None],
+    seconds: float | None = None,
+) -> None:
+    for index, result in crew.wait(seconds):
+        roster.asked.discard(index)
+        if result is None:
+            roster.lose(index)
+            continue
+        findings, seeds = coordinator.absorb(index, result)
+        for finding in findings:
+            on_finding(finding)
+        progress(coordinator.progress())
+        roster.go_on(index, seeds, stays=not result.stopped and not result.done)
+
+
+def _hear_the_last(
+    crew: Crew,
+    roster: "_Roster",
+    coordinator: Coordinator,
+    progress: Callable[[Progress], None],
+    on_finding: Callable[[Finding], None],
+) -> None:
+    end = time.monotonic() + _LAST
+    with suppress(KeyboardInterrupt):
+        while roster.asked and (left := end - time.monotonic()) > 0:
+            _hear(crew, roster, coordinator, progress, on_finding, left)
 
 
 class _Roster:
@@ -78,39 +110,52 @@ class _Roster:
         self._jobs: Final = jobs
         self._replace: Final = replace
         self._untold: dict[int, list[Seed]] = {}
-        self.awaited: set[int] = set()
+        self._silent: set[int] = set()
         """Workers that nothing was heard of yet."""
-
-    @property
-    def works(self) -> bool:
-        """Whether anybody is left."""
-        return bool(self._untold)
+        self._done = False
+        self.asked: set[int] = set()
+        """Workers whose slice is under way."""
+        self.ends = False
+        """Whether nobody is asked any more."""
 
     def begin(self, index: int) -> None:
         """Have a new worker do its first slice."""
         self._crew.start(index)
         self._untold[index] = []
-        self.awaited.add(index)
+        self._silent.add(index)
+        self.asked.add(index)
         self._crew.ask(index, self._coordinator.corpus(), list(self._coordinator.findings))
 
     def lose(self, index: int) -> None:
         """Have another come for a worker that is lost, unless too many were."""
-        del self._untold[index]
-        self.awaited.discard(index)
-        self._coordinator.lost += 1
-        if self._replace and self._coordinator.lost <= _EACH * self._jobs:
+        if self._untold.pop(index, None) is None:  # it had nothing to do any more
+            return
+        coordinator = self._coordinator
+        coordinator.lost += 1
+        if index == 0 and index in self._silent and self._replace and coordinator.prepares:
+            coordinator.abandoned = "smoke and boundary were not gone through: the worker that did is lost"
+        if not self._replace:
+            coordinator.abandoned = "nobody came for a worker that was lost, and its card was not let go of in order"
+        elif not self.ends and not coordinator.over() and coordinator.lost <= _EACH * self._jobs:
             # A new number: the same one would go the same way again.
-            self.begin(self._jobs - 1 + self._coordinator.lost)
+            self.begin(self._jobs - 1 + coordinator.lost)
 
-    def go_on(self, index: int, seeds: Iterable[Seed], *, stopped: bool) -> None:
-        """Tell the others what a worker found, and hand it its next slice, unless it stopped for good."""
+    def go_on(self, index: int, seeds: Iterable[Seed], *, stays: bool) -> None:
+        """Tell the others what a worker found, and hand it its next slice, unless it does not stay."""
         for other in self._untold.keys() - {index}:
             self._untold[other] += seeds
-        self.awaited.discard(index)
-        if stopped:
+        self._silent.discard(index)
+        if not stays:
             del self._untold[index]
+            self._done = True
             return
-        if self._coordinator.over():
+        if self.ends or self._coordinator.over():
             return
+        self.asked.add(index)
         self._crew.ask(index, self._untold[index], list(self._coordinator.findings))
         self._untold[index] = []
+
+    def close(self) -> None:
+        """Tell the coordinator if the run ends because nobody is left."""
+        if not self._untold and not self._done:
+            self._coordinator.abandoned = self._coordinator.abandoned or "nobody is left to go on"

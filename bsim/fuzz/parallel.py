@@ -54,9 +54,9 @@ class Processes:
         except (BrokenPipeError, ConnectionResetError):
             self.peers[index].process.join()
 
-    def wait(self) -> list[tuple[int, SliceResult | None]]:
+    def wait(self, seconds: float | None = None) -> list[tuple[int, SliceResult | None]]:
         """Wait for answers, or for lines that break."""
-        ready = wait([peer.line for peer in self.peers.values()])
+        ready = wait([peer.line for peer in self.peers.values()], seconds)
         return [(index, self._received(index)) for index, peer in list(self.peers.items()) if peer.line in ready]
 
     def stop(self) -> None:
@@ -66,7 +66,7 @@ class Processes:
         for peer in self.peers.values():
             if self._patience:
                 peer.process.join(self._patience)
-            peer.process.terminate()
+            peer.process.kill()  # SIGTERM it does not listen to
             peer.process.join()
 
     def _received(self, index: int) -> SliceResult | None:
@@ -92,7 +92,9 @@ def run(
 
 def _serve(line: "Connection[Any, Any]", make: Make, options: Options, index: int) -> None:
     """Serve slices until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the coordinator, which ends the run
+    # Ctrl-C, and SIGTERM to all of a group, are for whoever leads: it ends the run, and has workers let go of cards.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = make(options, index)
     try:
         while True:

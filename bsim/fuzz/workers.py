@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 from bsim import __version__
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Campaign, Options, Progress
+from bsim.fuzz.engine import Kind
 from bsim.fuzz.files import Folder, Seed
 from bsim.fuzz.finding import Finding, spec_hash
 from bsim.fuzz.grammar import grammar
@@ -38,6 +39,8 @@ class SliceResult:
     stopped: str = ""
     """Why this worker does not go on; and on a reader what was done to the card."""
     safety: tuple[tuple[str, int], ...] = ()
+    done: bool = False
+    """Whether the worker has done all it was made for, and has no use for another slice."""
 
 
 class Slicer(Protocol):
@@ -93,6 +96,7 @@ class Worker:
             tuple(explorer.pairs),
             tuple(found),
             tuple(Seed(*first) for first in fresh),
+            done="explore" not in campaign.phases,
         )
 
 
@@ -112,6 +116,8 @@ class Coordinator:
         self.findings: dict[str, Finding] = {one.key: one for one in options.standing}
         self.lost = 0
         """Workers that are gone."""
+        self.abandoned = ""
+        """What was asked for and is not done, as whoever was to do it is gone."""
 
     def absorb(self, index: int, result: SliceResult) -> tuple[list[Finding], list[Seed]]:
         """Take a worker's slice; answers findings and seeds that are new to all, to be told to the other workers."""
@@ -127,6 +133,11 @@ class Coordinator:
             for seed in seeds:
                 self._folder.save_seed(seed)
         return findings, seeds
+
+    @property
+    def prepares(self) -> bool:
+        """Whether phases before exploring are asked for, which are one worker's."""
+        return self._options.engine is Kind.STATE and bool({"smoke", "boundary"} & {*self._options.phases})
 
     def corpus(self) -> list[Seed]:
         """Answer what a worker begins with: the seeds of the run, and those that were found since."""
@@ -175,7 +186,7 @@ class Coordinator:
             findings=found,
             exit=self._exit(found, interrupted=interrupted),
             workers=max(len(self._last), 1),
-            notes=(*notes, *self._stopped(), *([f"{self.lost} workers were lost"] if self.lost else [])),
+            notes=(*notes, *self._stopped(), *self._gone()),
             safety=self._safety(),
         )
         if self._folder is not None:
@@ -185,7 +196,13 @@ class Coordinator:
     def _exit(self, found: Sequence[Finding], *, interrupted: bool) -> Exit:
         if interrupted:
             return Exit.INTERRUPTED
-        return Exit.SAFETY if self._stopped() else Exit.FINDINGS if found else Exit.CLEAN
+        if self._stopped():
+            return Exit.SAFETY
+        # Less was done than was asked for: to call that clean would be to vouch for what nobody looked at.
+        return Exit.INTERRUPTED if self.abandoned else Exit.FINDINGS if found else Exit.CLEAN
+
+    def _gone(self) -> list[str]:
+        return [*([f"{self.lost} workers were lost"] if self.lost else []), *filter(None, [self.abandoned])]
 
     def _stopped(self) -> list[str]:
         return [one.stopped for one in self._last.values() if one.stopped]
