@@ -9,6 +9,7 @@ from fake_ray import FakeRay
 from test_fuzz import FINDING
 
 from bsim.bench.planted import FAULTS
+from bsim.card import Uicc
 from bsim.cli import main
 from bsim.fuzz import cluster, parallel
 from bsim.fuzz.campaign import Campaign, Options
@@ -184,6 +185,19 @@ def test_what_another_target_showed_is_not_judged_here(tmp_path):
     folder.save_finding(replace(finding, target="reader:0"))
     assert main(["fuzz", "run", "--dir", str(tmp_path), "--max-apdus", "100"]) == 1
     assert folder.findings()
+
+
+def test_what_another_fault_hides_is_not_called_fixed(tmp_path, capsys, monkeypatch):
+    with FAULTS["undeclared-sw"].plant():
+        (finding,) = Campaign(replace(OPTIONS, max_failures=1)).run().findings
+        Folder(tmp_path).save_finding(finding)
+        transmit = Uicc.transmit
+        monkeypatch.setattr(
+            Uicc, "transmit", lambda card, raw: b"\x6f\x00" if raw[1:2] == b"\xa4" else transmit(card, raw)
+        )
+        assert main(["fuzz", "run", "--dir", str(tmp_path), "--max-apdus", "1", "--phases", "explore"]) == 1
+    assert f"{finding.key}: not to be told, another is met before it" in capsys.readouterr().err
+    assert finding in Folder(tmp_path).findings()
 
 
 @pytest.mark.parametrize("address", ["dask://there", "ray", "10.0.0.1:6379"])

@@ -39,6 +39,7 @@ _REDRAWN: Final = 1.0
 _TOLD: Final = 60.0  # where lines stay, as in the log of a CI run
 _NAMED: Final = 12
 _TIME: Final = 30.0
+_HEALED: Final = {"still": "still stands", "hidden": "not to be told, another is met before it", "fixed": "fixed"}
 
 
 def add(parts: Parts) -> None:
@@ -238,8 +239,8 @@ def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
     with cards.quick_backups():
         told = folder.heal(Replayer(grammar(), Judge()), keep=keep)
     for finding, state in told:
-        note(f"{finding.id} {finding.key}: {'still stands' if state == 'still' else 'fixed'}")
-    return tuple(finding for finding, state in told if state == "still")
+        note(f"{finding.id} {finding.key}: {_HEALED[state]}")
+    return tuple(finding for finding, state in told if state != "fixed")
 
 
 def _kept(report: "RunReport") -> Path:

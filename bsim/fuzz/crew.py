@@ -52,59 +52,38 @@ def lead(
     told, and what it found. Ctrl-C leaves them a few seconds; a second one, none.
     Where `replace` is off, none comes: whoever is in a reader's place is there for its card.
     """
-    roster = _Roster(crew, coordinator, jobs, replace=replace)
+    roster = _Roster(crew, coordinator, jobs, progress, on_finding=on_finding, replace=replace)
     interrupted = False
     try:
         for index in range(jobs):
             roster.begin(index)
         while roster.asked:
-            _hear(crew, roster, coordinator, progress, on_finding)
+            roster.hear()
         roster.close()
     except KeyboardInterrupt:
-        interrupted = roster.ends = True
-        _hear_the_last(crew, roster, coordinator, progress, on_finding)
+        interrupted = True
+        with suppress(KeyboardInterrupt):
+            roster.hear_the_last(_LAST)
     finally:
         crew.stop()
     return coordinator.report(interrupted=interrupted)
 
 
-def _hear(
-    crew: Crew,
-    roster: "_Roster",
-    coordinator: Coordinator,
-    progress: Callable[[Progress], None],
-    on_finding: Callable[[Finding], None],
-    seconds: float | None = None,
-) -> None:
-    for index, result in crew.wait(seconds):
-        roster.asked.discard(index)
-        if result is None:
-            roster.lose(index)
-            continue
-        findings, seeds = coordinator.absorb(index, result)
-        for finding in findings:
-            on_finding(finding)
-        progress(coordinator.progress())
-        roster.go_on(index, seeds, stays=not result.stopped and not result.done)
-
-
-def _hear_the_last(
-    crew: Crew,
-    roster: "_Roster",
-    coordinator: Coordinator,
-    progress: Callable[[Progress], None],
-    on_finding: Callable[[Finding], None],
-) -> None:
-    end = time.monotonic() + _LAST
-    with suppress(KeyboardInterrupt):
-        while roster.asked and (left := end - time.monotonic()) > 0:
-            _hear(crew, roster, coordinator, progress, on_finding, left)
-
-
 class _Roster:
     """Who works, and what each has yet to be told."""
 
-    def __init__(self, crew: Crew, coordinator: Coordinator, jobs: int, *, replace: bool) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        coordinator: Coordinator,
+        jobs: int,
+        progress: Callable[[Progress], None],
+        *,
+        on_finding: Callable[[Finding], None],
+        replace: bool,
+    ) -> None:
+        self._progress: Final = progress
+        self._on_finding: Final = on_finding
         self._crew: Final = crew
         self._coordinator: Final = coordinator
         self._jobs: Final = jobs
@@ -112,11 +91,9 @@ class _Roster:
         self._untold: dict[int, list[Seed]] = {}
         self._silent: set[int] = set()
         """Workers that nothing was heard of yet."""
-        self._done = False
+        self._done = self._ends = False
         self.asked: set[int] = set()
         """Workers whose slice is under way."""
-        self.ends = False
-        """Whether nobody is asked any more."""
 
     def begin(self, index: int) -> None:
         """Have a new worker do its first slice."""
@@ -126,7 +103,27 @@ class _Roster:
         self.asked.add(index)
         self._crew.ask(index, self._coordinator.corpus(), list(self._coordinator.findings))
 
-    def lose(self, index: int) -> None:
+    def hear(self, seconds: float | None = None) -> None:
+        """Wait, at most so long, for slices that are done, and have their workers go on."""
+        for index, result in self._crew.wait(seconds):
+            self.asked.discard(index)
+            if result is None:
+                self._lose(index)
+                continue
+            findings, seeds = self._coordinator.absorb(index, result)
+            for finding in findings:
+                self._on_finding(finding)
+            self._progress(self._coordinator.progress())
+            self._go_on(index, seeds, stays=not result.stopped and not result.done)
+
+    def hear_the_last(self, seconds: float) -> None:
+        """Wait, at most so long, for the slices that are under way; nobody goes on after it."""
+        self._ends = True
+        end = time.monotonic() + seconds
+        while self.asked and (left := end - time.monotonic()) > 0:
+            self.hear(left)
+
+    def _lose(self, index: int) -> None:
         """Have another come for a worker that is lost, unless too many were."""
         if self._untold.pop(index, None) is None:  # it had nothing to do any more
             return
@@ -136,11 +133,11 @@ class _Roster:
             coordinator.abandoned = "smoke and boundary were not gone through: the worker that did is lost"
         if not self._replace:
             coordinator.abandoned = "nobody came for a worker that was lost, and its card was not let go of in order"
-        elif not self.ends and not coordinator.over() and coordinator.lost <= _EACH * self._jobs:
+        elif not self._ends and not coordinator.over() and coordinator.lost <= _EACH * self._jobs:
             # A new number: the same one would go the same way again.
             self.begin(self._jobs - 1 + coordinator.lost)
 
-    def go_on(self, index: int, seeds: Iterable[Seed], *, stays: bool) -> None:
+    def _go_on(self, index: int, seeds: Iterable[Seed], *, stays: bool) -> None:
         """Tell the others what a worker found, and hand it its next slice, unless it does not stay."""
         for other in self._untold.keys() - {index}:
             self._untold[other] += seeds
@@ -149,7 +146,7 @@ class _Roster:
             del self._untold[index]
             self._done = True
             return
-        if self.ends or self._coordinator.over():
+        if self._ends or self._coordinator.over():
             return
         self.asked.add(index)
         self._crew.ask(index, self._untold[index], list(self._coordinator.findings))

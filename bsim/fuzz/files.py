@@ -72,21 +72,22 @@ class Folder:
         return list(read_seeds(self.path / CORPUS))
 
     def heal(self, replayer: Replayer, *, keep: bool = False) -> list[tuple[Finding, str]]:
-        """Replay all findings: a fixed one's file goes (unless `keep`). Answers each with `still` or `fixed`.
+        """Replay all findings: a fixed one's file goes (unless `keep`). Answers each with `still`, `hidden` or `fixed`.
 
-        What another target showed than the cards the replayer makes still stands: it cannot be told here.
+        What another target showed than the cards the replayer makes still stands: it cannot be told here. One is hidden
+        where its steps meet another fault first: it is fixed only if they meet none.
         """
         told = []
         with replayer.ready():
             for finding in self.findings():
-                still = finding.target != TARGET
-                if not still:
+                state = "still"
+                if finding.target == TARGET:
                     hit, _ = replayer.run(finding.root, finding.steps, finding.key)
-                    still = hit is not None and hit.key == finding.key
-                if not still and not keep:
+                    state = "fixed" if hit is None else "still" if hit.key == finding.key else "hidden"
+                if state == "fixed" and not keep:
                     for name in (f"{finding.id}{SUFFIX}", f"test_{finding.id.lower()}.py"):
                         (self.path / FINDINGS / name).unlink(missing_ok=True)
-                told.append((finding, "still" if still else "fixed"))
+                told.append((finding, state))
         return told
 
     def _write(self, path: Path, text: str) -> Path:
