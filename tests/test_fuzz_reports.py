@@ -22,6 +22,7 @@ from bsim.cli import main
 from bsim.cli.fuzz_run import LiveLine
 from bsim.fuzz import reports
 from bsim.fuzz.campaign import Campaign, Options
+from bsim.fuzz.files import Folder
 from bsim.fuzz.finding import FindingError
 from bsim.fuzz.oracles import CHECKS
 from bsim.fuzz.reports import source
@@ -119,6 +120,17 @@ def test_junit_loads_and_counts(run, clean):
         assert root.get("failures") == str(failures) == str(len(root.findall(".//failure")))
         assert root.get("tests") == str(len(root.findall(".//testcase")))
         assert [suite.get("name") for suite in root] == list(CHECKS)
+
+
+@pytest.mark.parametrize("end", [Exit.SAFETY, Exit.INTERRUPTED])
+def test_a_run_that_was_stopped_is_an_error_in_junit(clean, end):
+    report = replace(clean, exit=end, notes=("the card <is gone>",))
+    root = ElementTree.fromstring(reports.FORMATS["junit"][1](report))
+    (error,) = root.findall(".//error")
+    assert (root.get("errors"), root.get("failures")) == ("1", "0")
+    assert root.get("tests") == str(len(root.findall(".//testcase"))) == str(len(CHECKS) + 1)
+    assert "the card <is gone>" in str(error.get("message"))
+    assert error.get("type") == end.name.lower()
 
 
 def test_ndjson_has_a_line_for_each_finding(run):
@@ -306,15 +318,16 @@ def _copied(line: str) -> bool:
     return line.startswith(("bsim fuzz replay", "pytest"))
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs):
-    """Ctrl-C: exit 130, and everything is there."""
+@pytest.mark.parametrize(("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM)])
+def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs, number):
+    """Ctrl-C, or SIGTERM: exit 130, and everything is there."""
+    before = signal.getsignal(signal.SIGTERM)
     slices = []
 
     def show(_line, now) -> None:
         slices.append(now.apdus)
         if len(slices) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr("bsim.cli.fuzz_run.LiveLine.show", show)
     words = ["--dir", str(tmp_path), "--report", "all", "--seed", "1", "--phases", "explore", "-j", jobs]
@@ -323,3 +336,45 @@ def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs):
     assert report.exit is Exit.INTERRUPTED
     assert report.apdus == slices[-1] > 0
     assert all((tmp_path / file).exists() for file, _ in reports.FORMATS.values())
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Killed(BaseException):
+    """As kill -9: nothing is done after it."""
+
+
+def killed(*_):
+    raise Killed
+
+
+def test_a_run_that_is_killed_loses_no_more_than_a_slice(tmp_path, monkeypatch):
+    run = Campaign(Options(3, folder=tmp_path / "explore", phases=("explore",)))
+    with pytest.raises(Killed):
+        run.run(killed)
+    assert {seed.steps for seed in Folder(tmp_path / "explore").seeds()} == {one[1] for one in run.explorer.firsts}
+    run = Campaign(Options(3, folder=tmp_path / "smoke", phases=("smoke",), max_apdus=2_500))
+    monkeypatch.setattr(run, "_over", lambda: run.explorer.apdus > 2_500 and killed())
+    with pytest.raises(Killed):
+        run.run()
+    assert len(Folder(tmp_path / "smoke").seeds()) > 20
+
+
+def test_what_is_met_is_kept_before_it_is_minimised(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["fuzz", "run", "--seed", "3", "--max-failures", "1", "--max-apdus", "100000", "--phases", "explore"]
+    for place, fault, extra in (
+        ("night", KeyboardInterrupt, ["--dir", "night"]),
+        ("bsim-fuzz", Killed, []),
+    ):
+        with pytest.MonkeyPatch.context() as patch, FAULTS["length"].plant():
+            patch.setattr("bsim.fuzz.minimise.Minimiser.run", lambda _, fault=fault: (_ for _ in ()).throw(fault))
+            if fault is Killed:
+                with pytest.raises(Killed):
+                    main([*words, *extra])
+            else:
+                assert main([*words, *extra]) == 130
+                assert len(load(Path(place)).findings) == 1
+                assert "1 finding" in capsys.readouterr().out
+            (finding,) = Folder(Path(place)).findings()
+            assert finding.oracle == "response-schema"
+            assert main(["fuzz", "replay", place]) == 1

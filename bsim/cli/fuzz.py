@@ -1,6 +1,10 @@
 """`bsim fuzz`: sequences of commands that no wallet would send, and what must not come of them."""
 
 import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
@@ -17,7 +21,7 @@ examples:
   bsim fuzz bench                              planted faults, engines side by side
 
 `bsim fuzz WHAT --help` has more. Exit codes: 0 clean, 1 findings, 2 wrong usage or no such card,
-3 stopped by a safety rule, 130 interrupted (the report is written all the same).
+3 stopped by a safety rule, 130 interrupted by Ctrl-C or SIGTERM (the report is written all the same).
 """
 PARTS: Final = (
     "fuzz_run",
@@ -43,5 +47,18 @@ def run(args: argparse.Namespace) -> int:
     """Do it."""
     from bsim.cli.fuzz_plant import planted
 
-    with planted(args):
+    with ended_as_by_ctrl_c(), planted(args):
         return int(args.do(args))
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does: the report is written, and a card in a reader is left reset."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

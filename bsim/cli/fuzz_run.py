@@ -4,6 +4,7 @@ import argparse
 import secrets
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
@@ -100,11 +101,13 @@ def execute(args: argparse.Namespace) -> int:
     reports = folder_of(args)
     try:
         with LiveLine(sys.stderr, quiet=args.quiet) as line:
+            if args.dir is None:
+                line.keep = _kept_at_once
             report = (_streamed if STREAMED in formats else _run)(args, options, line)
     except OSError as fault:
         if fault.filename is None:  # nothing of ours
             raise
-        raise UsageError(f"{fault.filename}: {fault.strerror}; what was found until then is in the folder") from fault
+        raise UsageError(f"{fault.filename}: {fault.strerror}; what was written until then is there") from fault
     if report.findings and args.dir is None:
         args.dir = _kept(report)
     tell(written(report, reports, [name for name in formats if name != STREAMED]))
@@ -144,7 +147,7 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     line.begin()
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
-    return Campaign(options, line.found).run(line.show)
+    return Campaign(options, line.found, line.keep).run(line.show)
 
 
 def parsers(args: argparse.Namespace) -> int:
@@ -243,14 +246,26 @@ def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
     return tuple(finding for finding, state in told if state != "fixed")
 
 
-def _kept(report: "RunReport") -> Path:
-    """Write the findings of a run without a folder: they are not to be lost."""
+def _kept_at_once(finding: "Finding") -> None:
+    """Write a finding of a run without a folder when it is found. That it cannot be is told once, at the end."""
+    from bsim.fuzz.files import Folder
+
+    with suppress(OSError):
+        Folder(DEFAULT).save_finding(finding)
+
+
+def _kept(report: "RunReport") -> Path | None:
+    """Write the findings of a run without a folder: they are not to be lost. None where they cannot be written."""
     from bsim.fuzz.files import Folder
 
     folder = Folder(DEFAULT)
-    for finding in report.findings:
-        folder.save_finding(finding)
-    folder.save_report(report)
+    try:
+        for finding in report.findings:
+            folder.save_finding(finding)
+        folder.save_report(report)
+    except OSError as fault:
+        note(f"{DEFAULT}: {fault.strerror}; what was found is told here only")
+        return None
     return folder.path
 
 
@@ -303,6 +318,8 @@ class LiveLine:
         self._stream: Final = stream
         self.begin: Callable[[], None] = lambda: None
         """To be called when the target is known to be there, before the run sends it anything."""
+        self.keep: Callable[[Finding], None] = lambda _: None
+        """Where findings go at once, whatever ends the run."""
         self.also: Callable[[Finding], None] = lambda _: None
         """Who else is told of findings."""
         self._quiet: Final = quiet
@@ -336,6 +353,7 @@ class LiveLine:
 
     def found(self, finding: "Finding") -> None:
         """Tell of a finding."""
+        self.keep(finding)
         end = "\n" if self._width else ""
         print(f"{end}found {finding.id} {finding.key}: {finding.words}", file=self._stream, flush=True)
         self.also(finding)

@@ -59,7 +59,13 @@ class Progress:
 class Campaign:
     """A run; `step` goes on for a slice, `report` tells what it came to."""
 
-    def __init__(self, options: Options, on_finding: Callable[[Finding], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        on_finding: Callable[[Finding], None] = lambda _: None,
+        on_raw: Callable[[Finding], object] = lambda _: None,
+    ) -> None:
+        """`on_raw` is told of each finding as soon as it is verified, before it is minimised."""
         self._options: Final = options
         self._grammar: Final = grammar()
         judge = Judge(options.checks)
@@ -81,12 +87,14 @@ class Campaign:
             shrink=options.shrink,
         )
         self.finder.known |= {one.key for one in options.standing}
-        self.finder.on_finding = self._found
+        self.finder.on_finding, self.finder.on_raw = self._found, self._met
         self.explorer.on_hit = self.finder
         self._folder: Final = None if options.folder is None else Folder(options.folder)
         self._on_finding: Final = on_finding
+        self._on_raw: Final = on_raw
         self._began: Final = time.monotonic()
         self._states = 0
+        self._saved = self._saved_at = 0
         self.interrupted = False
 
     def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunReport:
@@ -97,6 +105,7 @@ class Campaign:
                 self.prepare()
                 while "explore" in self._options.phases and not self._over():
                     self.step(_SLICE)
+                    self._save()
                     progress(self.progress())
             except KeyboardInterrupt:
                 self.interrupted = True
@@ -146,8 +155,7 @@ class Campaign:
             notes=tuple(notes),
         )
         if self._folder is not None:
-            for root, steps, why in explorer.firsts:
-                self._folder.save_seed(Seed(root, steps, why))
+            self._save()
             self._folder.save_report(report)
         return report
 
@@ -168,7 +176,21 @@ class Campaign:
         """Smoke and boundary."""
         for name, phase in (("smoke", phases.smoke), ("boundary", phases.boundary)):
             if name in self._options.phases and self._options.engine is Kind.STATE and not self._over():
-                phase(self.explorer, self._grammar, self._over)
+                phase(self.explorer, self._grammar, self._paused)
+
+    def _paused(self) -> bool:
+        """Save what a slice of a phase found; answers whether the run is over."""
+        if self.explorer.apdus - self._saved_at >= _SLICE:
+            self._save()
+        return self._over()
+
+    def _save(self) -> None:
+        """Write what is new of the corpus: a run that is killed loses no more than a slice."""
+        firsts, self._saved_at = self.explorer.firsts, self.explorer.apdus
+        if self._folder is not None:
+            for root, steps, why in firsts[self._saved :]:
+                self._folder.save_seed(Seed(root, steps, why))
+        self._saved = len(firsts)
 
     def _over(self) -> bool:
         options = self._options
@@ -181,6 +203,11 @@ class Campaign:
     def _stability(self) -> float:
         explorer = self.explorer
         return 1.0 - explorer.unstable / explorer.replayed if explorer.replayed else 1.0
+
+    def _met(self, finding: Finding) -> None:
+        if self._folder is not None:
+            self._folder.save_finding(finding)
+        self._on_raw(finding)
 
     def _found(self, finding: Finding) -> None:
         if self._folder is not None:

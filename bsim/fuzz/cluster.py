@@ -5,7 +5,9 @@ Ray sends no statistics, and what is started here listens to this machine only, 
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from typing import Any, Final
@@ -118,6 +120,7 @@ def connect(address: str, jobs: int | None = None) -> Any:
     if address == LOCAL:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     try:
+        told = signal.getsignal(signal.SIGTERM)
         import ray  # noqa: PLC0415 - heavy, and in the extra `cluster`
         import ray.exceptions  # noqa: PLC0415
     except ImportError as fault:
@@ -131,4 +134,6 @@ def connect(address: str, jobs: int | None = None) -> Any:
         raise ClusterError(
             f"{address}: no cluster there ({fault}); one that asks for a token wants {_ASKED}"
         ) from fault
+    if told is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, told)  # Ray has put its own there, which ends the process without a report
     return ray

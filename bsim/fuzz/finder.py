@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Final
 
+from bsim import __version__
 from bsim.fuzz.emulated_rig import Wrap
 from bsim.fuzz.engine import Candidate
-from bsim.fuzz.finding import Finding, make
+from bsim.fuzz.finding import Finding, make, spec_hash
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.minimise import MOST, Minimiser
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
+from bsim.fuzz.steps import RESET
 
 _TIMES: Final = 3
 _PATIENCE: Final = 5
@@ -22,6 +24,7 @@ class Finder:
     def __init__(
         self, grammar: Grammar, judge: Judge, wrap: Wrap | None, *, seed: int, engine: str, shrink: bool = True
     ) -> None:
+        self._grammar: Final = grammar
         self._judge: Final = judge
         self.replayer: Final = Replayer(grammar, judge, wrap)
         self._seed, self._engine, self._shrink = seed, engine, shrink
@@ -30,6 +33,8 @@ class Finder:
         """Keys that are findings already, in this run or an earlier one."""
         self._flaky: dict[str, int] = {}
         self.on_finding: Callable[[Finding], None] = lambda _: None
+        self.on_raw: Callable[[Finding], None] = lambda _: None
+        """Is told of a finding before it is minimised, which takes a while: whatever ends the run, it is not lost."""
 
     def __call__(self, candidate: Candidate) -> None:
         """Verify and keep a hit, if its root cause is a new one."""
@@ -41,6 +46,8 @@ class Finder:
             if hit is None:
                 self._flaky[key] = self._flaky.get(key, 0) + 1
                 return
+            self.findings[key] = self._raw(candidate, hit)
+            self.on_raw(self.findings[key])
             small = Minimiser(self.replayer, candidate.root, candidate.steps, key, MOST if self._shrink else 0)
             small.run()
             found = make(
@@ -61,6 +68,25 @@ class Finder:
     def unverified(self) -> dict[str, int]:
         """Keys that were hit and could not be repeated, with how often: a bug of the fuzzer or of the card."""
         return {key: count for key, count in self._flaky.items() if key not in self.known}
+
+    def _raw(self, candidate: Candidate, hit: Hit) -> Finding:
+        """A hit as it was met. It is not replayed for its answers: the minimiser's replays are those it always was."""
+        names = [("RESET" if kind == RESET else self._grammar.name(raw)) for kind, raw, _ in candidate.steps]
+        return Finding(
+            hit.oracle,
+            hit.rule,
+            hit.words,
+            candidate.root,
+            candidate.steps,
+            tuple(names),
+            ("",) * len(names),
+            self._seed,
+            self._engine,
+            "ram",
+            spec_hash(),
+            __version__,
+            candidate.apdus,
+        )
 
     def _verified(self, candidate: Candidate) -> Hit | None:
         hit = None

@@ -1,18 +1,28 @@
-"""A report as JUnit's XML, as CI servers read it: a suite a check; in it a test a root cause, or one that passed."""
+"""A report as JUnit's XML, as CI servers read it: a suite a check; in it a test a root cause, or one that passed.
 
+A run that was stopped has one suite more, with an error: what was not looked at did not pass.
+"""
+
+from typing import Final
 from xml.etree import ElementTree
 
 from bsim.fuzz.finding import Finding
 from bsim.fuzz.oracles import CHECKS
 from bsim.fuzz.reports import source, view
-from bsim.fuzz.result import RunReport
+from bsim.fuzz.result import Exit, RunReport
 from bsim.lab.report import printable
+
+_STOPPED: Final = {
+    Exit.SAFETY: "a safety rule stopped the run",
+    Exit.INTERRUPTED: "the run was interrupted",
+}
 
 
 def junit(report: RunReport) -> str:
     """Write the file."""
     checks = [name for name in CHECKS if name in report.checks]
-    counted = _counts(len(report.findings) + _clean(report, checks), len(report.findings))
+    stopped = report.exit in _STOPPED
+    counted = _counts(len(report.findings) + _clean(report, checks) + stopped, len(report.findings), stopped)
     root = ElementTree.Element(
         "testsuites", {"name": f"bsim fuzz {report.target}", **counted, "time": f"{report.seconds:.3f}"}
     )
@@ -28,6 +38,8 @@ def junit(report: RunReport) -> str:
             ElementTree.SubElement(suite, "testcase", classname=name, name=CHECKS[name].title, time="0")
         for finding in found:
             _case(suite, finding)
+    if stopped:
+        _error(root, report)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -47,9 +59,16 @@ def _case(suite: ElementTree.Element, finding: Finding) -> None:
     failure.text = printable("\n".join(view.lines(finding)))
 
 
+def _error(root: ElementTree.Element, report: RunReport) -> None:
+    suite = ElementTree.SubElement(root, "testsuite", {"name": "run", **_counts(1, 0, 1), "skipped": "0"})
+    case = ElementTree.SubElement(suite, "testcase", classname="run", name="carried out to its end", time="0")
+    words = printable("; ".join((_STOPPED[report.exit], *report.notes)))
+    ElementTree.SubElement(case, "error", type=report.exit.name.lower(), message=words)
+
+
 def _clean(report: RunReport, checks: list[str]) -> int:
     return len(set(checks) - {one.oracle for one in report.findings})
 
 
-def _counts(tests: int, failures: int) -> dict[str, str]:
-    return {"tests": str(tests), "failures": str(failures), "errors": "0"}
+def _counts(tests: int, failures: int, errors: int = 0) -> dict[str, str]:
+    return {"tests": str(tests), "failures": str(failures), "errors": str(int(errors))}
