@@ -116,6 +116,22 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--include", "NOTHING"], "no command is left"),
         (["run", "--include", "("], "no regular expression"),
         (["run", "-j", "no"], "-j is a number"),
+        (["run", "-j", "\u00b2"], "-j is a number"),
+        (["run", "--phases", "smok"], "no phase smok; there is smoke, boundary, explore"),
+        (["run", "--phases", ","], "--phases wants"),
+        (["run", "--phases", "smoke", "--engine", "model"], "--engine model only explores"),
+        (["run", "--max-apdus", "-5"], "--max-apdus is more than 0"),
+        (["run", "--max-time", "-1"], "--max-time is more than 0"),
+        (["run", "--max-time", "nan"], "--max-time is more than 0"),
+        (["run", "--max-time", "0", "--engine", "atheris"], "--max-time is more than 0"),
+        (["run", "--max-failures", "0"], "--max-failures is more than 0"),
+        (["run", "--checks", "crash", "--exclude-checks", "crash"], "no check is left"),
+        (["run", "--checks", "atomicity", "--on", "reader:0"], "none of these can be told of a card in a reader"),
+        (["run", "--dir", "/proc/x"], "/proc/x: nothing can be written there"),
+        (["run", "--report", "junit", "--report-dir", "/proc/x"], "/proc/x: nothing can be written there"),
+        (["run", "--on", "ram,ram"], "no reader: 'ram', 'ram'"),
+        (["run", "--on", "reader:0,reader:1"], "PC/SC"),
+        (["bench", "--seeds", "0"], "--seeds is 1 or more"),
         (["replay", "nowhere"], "no such file"),
         (["show", "nowhere"], "nowhere"),
         (["bench", "--faults", "none"], "no fault none"),
@@ -136,6 +152,25 @@ def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[
     finally:
         os.chdir(before)
     assert told in capsys.readouterr().err
+
+
+def test_names_may_have_blanks_between(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fuzz", "run", "--seed", "1", "--json", "-q", "--checks", "crash, hang", "--max-apdus", "30000"]
+    apdus = []
+    for phases in ("smoke", "smoke, boundary"):
+        assert main([*words, "--phases", phases]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["checks"] == ["crash", "hang"]
+        apdus.append(report["apdus"])
+    assert apdus[0] < apdus[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file where a folder is to be")
+def test_where_nothing_can_be_written_nothing_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "findings").write_text("no folder")
+    assert main(["fuzz", "run", "--dir", str(tmp_path), "--max-apdus", "100"]) == 2
+    assert f"{tmp_path}: nothing can be written there (Not a directory)" in capsys.readouterr().err
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_two_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

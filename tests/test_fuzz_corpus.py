@@ -121,6 +121,58 @@ def test_seeds_become_scripts(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff\xfe\0", "can't decode"),
+        (b"SELECT CUT before: 00A40400\n", "CUT before N: or CUT after N:"),
+        (b"SELECT CUT sometimes 1: 00A40400\n", "CUT before N: or CUT after N:"),
+        (b"SELECT CUT before 0: 00A40400\n", "CUT before N: or CUT after N:"),
+        (b"# card: golden\nSELECT 00A40400\n", "no kind of card 'golden'"),
+        (None, "Is a directory"),
+    ],
+)
+def test_a_corpus_with_a_bad_file_is_told(content, told, tmp_path, capsys):
+    bad = tmp_path / "bad" / "x.txt"
+    bad.parent.mkdir()
+    if content is None:
+        bad.mkdir()
+    else:
+        bad.write_bytes(content)
+    folder = str(bad.parent)
+    for words in (
+        ["run", "--seeds", folder, "--max-apdus", "1"],
+        ["cmin", folder],
+        ["corpus", "export", folder, "--to", "pysim", "--dir", str(tmp_path / "out")],
+        ["diff", "--on", "ram", "--on", "t0", "--corpus", folder],
+    ):
+        assert main(["fuzz", *words]) == 2
+        err = capsys.readouterr().err
+        assert told in err
+        assert "x.txt" in err
+
+
+def test_an_alphabet_with_a_bad_cut_is_told(tmp_path, capsys):
+    symbols = tmp_path / "symbols.txt"
+    symbols.write_text("select CUT before: 00A40400\n")
+    assert main(["fuzz", "learn", "--alphabet", str(symbols)]) == 2
+    assert "symbols.txt" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_it_is_told(tmp_path, capsys):
+    log, folder, blocked = tmp_path / "some.log", tmp_path / "seeds", str(tmp_path / "file" / "x")
+    log.write_text(LOGS["pysim"])
+    (tmp_path / "file").write_text("")
+    assert main(["fuzz", "corpus", "import", str(log), "--dir", str(folder)]) == 0
+    for words in (
+        ["corpus", "import", str(log), "--dir", blocked],
+        ["corpus", "export", str(folder), "--to", "pysim", "--dir", blocked],
+        ["cmin", str(folder), "--output", blocked],
+    ):
+        assert main(["fuzz", *words]) == 2
+        assert "nothing can be written there" in capsys.readouterr().err
+
+
 def test_a_log_without_commands_is_told(tmp_path, capsys):
     log = tmp_path / "empty.log"
     log.write_text("nothing here\n")

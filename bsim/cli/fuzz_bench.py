@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Final
 
 from bsim.cli.common import UsageError, add_json, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, names_of, part
 
 _BENCH: Final = """\
 examples:
@@ -32,8 +32,10 @@ def execute(args: argparse.Namespace) -> int:
     from bsim.bench import hunt
     from bsim.bench.planted import FAULTS
 
-    names = list(FAULTS) if args.faults is None else [one for one in args.faults.split(",") if one]
-    engines = [one for one in args.engines.split(",") if one]
+    names = list(FAULTS) if args.faults is None else names_of(args.faults)
+    engines = names_of(args.engines)
+    if args.seeds < 1:
+        raise UsageError("--seeds is 1 or more")
     if unknown := [name for name in names if name not in FAULTS]:
         raise UsageError(f"no fault {', '.join(unknown)}; there is {', '.join(FAULTS)}")
     if unknown := [name for name in engines if name not in hunt.CAPS]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, print_json
-from bsim.cli.fuzz_part import Parts, corpus, part
+from bsim.cli.fuzz_part import Parts, corpus, part, writable
 from bsim.cli.fuzz_plant import add_plant
 
 if TYPE_CHECKING:
@@ -139,11 +139,12 @@ def cmin(args: argparse.Namespace) -> int:
     from bsim.fuzz.shrink import smallest_cover
 
     seeds = corpus(args.path)
+    target = args.output or args.path
+    writable(target)
     with cards.quick_backups():
         replayer = _replayer()
         with replayer.ready():
             kept = smallest_cover(replayer, seeds)
-    target = args.output or args.path
     names = {seed.name for seed in kept}
     if target == args.path:
         for seed in seeds:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bsim.cli.common import UsageError
-from bsim.cli.fuzz_part import Parts, corpus, part
+from bsim.cli.fuzz_part import Parts, corpus, part, writable
 
 _CORPUS: Final = """\
 examples:
@@ -45,6 +45,7 @@ def _import(args: argparse.Namespace) -> int:
     if args.kind not in ROOTS:
         raise UsageError(f"no kind of card {args.kind!r}; there is {', '.join(ROOTS)}")
     found = [seed for log in args.logs for seed in seeds(log, args.kind)]
+    writable(args.dir)
     for seed in found:
         Folder(args.dir).save_to(args.dir, seed)
     print(f"{len({seed.name for seed in found})} seeds of {sum(len(seed.steps) for seed in found)} commands")
@@ -56,7 +57,7 @@ def _export(args: argparse.Namespace) -> int:
     from bsim.fuzz.grammar import grammar
 
     found = corpus(args.corpus)
-    args.dir.mkdir(parents=True, exist_ok=True)
+    writable(args.dir)
     make, suffix = export.SCRIPTS[args.to]
     for seed in found:
         names = [grammar().name(step[1]) for step in seed.steps]

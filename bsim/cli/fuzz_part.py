@@ -27,6 +27,28 @@ def part(parts: Parts, name: str, summary: str, examples: str, do: Do) -> argpar
     return parser
 
 
+def writable(folder: Path, *inner: str) -> None:
+    """Make a folder, and see that it, and those in it that are there, can be written to; UsageError otherwise.
+
+    To be asked before the work is done, not after it.
+    """
+    from tempfile import TemporaryFile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in (folder, *(folder / name for name in inner)):
+            if one.exists():
+                with TemporaryFile(dir=one):
+                    pass
+    except OSError as fault:
+        raise UsageError(f"{folder}: nothing can be written there ({fault.strerror})") from fault
+
+
+def names_of(text: str) -> list[str]:
+    """Read names with commas between, and blanks if there are any."""
+    return [name for one in text.split(",") if (name := one.strip())]
+
+
 def corpus(folder: Path) -> "list[Seed]":
     """Read a corpus; UsageError where there is none: what is done with nothing would seem to go well."""
     from bsim.fuzz.files import read_seeds

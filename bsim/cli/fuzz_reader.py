@@ -71,12 +71,14 @@ def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine
     from functools import partial
 
     from bsim.fuzz.crew import lead
-    from bsim.fuzz.farm import CardWorker, Farm
+    from bsim.fuzz.farm import CardWorker, Farm, check_readers, targets_of
     from bsim.fuzz.workers import SLICE, Coordinator
 
     if args.unsafe:
         raise UsageError("--unsafe is for one card: with several readers the rules are kept")
-    targets = tuple(args.on.split(","))
+    targets = targets_of(args.on)
+    if args.cluster is None:
+        check_readers()
     place = _place(args)
     allowed = frozenset(args.allow_card)
     reader, pretest = reader_options(args), not args.no_pretest

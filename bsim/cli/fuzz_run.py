@@ -10,7 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
 from bsim.cli.common import UsageError, note, print_json
-from bsim.cli.fuzz_part import Parts, corpus, part
+from bsim.cli.fuzz_part import Parts, corpus, names_of, part, writable
 from bsim.cli.fuzz_plant import add_plant
 from bsim.cli.fuzz_reader import add_reader_options, given_for_reader
 from bsim.cli.fuzz_report import DEFAULT, STREAMED, Stream, add_report_options, folder_of, formats_of, tell, written
@@ -74,7 +74,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", metavar="REGEX", help="no commands whose names match")
     parser.add_argument("--checks", metavar="NAMES", help="only these oracles, with commas between (default: all)")
     parser.add_argument("--exclude-checks", metavar="NAMES", help="not these")
-    parser.add_argument("--phases", metavar="NAMES", default="smoke,boundary,explore", help="default: all three")
+    phases = "with commas between, or none: the seeds alone (default: all three)"
+    parser.add_argument("--phases", metavar="NAMES", default="smoke,boundary,explore", help=phases)
     parser.add_argument("--seeds", metavar="DIR", type=Path, help="a corpus to begin with")
     parser.add_argument(
         "--dir",
@@ -99,6 +100,8 @@ def execute(args: argparse.Namespace) -> int:
     options = options_of(args)
     note(f"seed {options.seed}")
     reports = folder_of(args)
+    if formats:
+        writable(reports)
     try:
         with LiveLine(sys.stderr, quiet=args.quiet) as line:
             if args.dir is None:
@@ -154,6 +157,7 @@ def parsers(args: argparse.Namespace) -> int:
     """Fuzz the parsers with atheris; 1 if one breaks."""
     from bsim.fuzz import parsers as parsing
 
+    check_bounds(args)
     seed = args.seed if args.seed is not None else secrets.randbelow(1 << 31)
     note(f"seed {seed}")
     try:
@@ -173,11 +177,16 @@ def options_of(args: argparse.Namespace) -> "Options":
     """What the command line asks for; UsageError where that cannot be."""
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.engine import Kind
-    from bsim.fuzz.files import Folder
+    from bsim.fuzz.files import CORPUS, FINDINGS, Folder
 
+    check_bounds(args)
+    _jobs(args.jobs)
+    checks, phases = checks_of(args.checks, args.exclude_checks, args.on), phases_of(args.phases, args.engine)
+    commands = commands_of(args.include, args.exclude)
     seeds = corpus(args.seeds) if args.seeds is not None else []
     standing: tuple[Finding, ...] = ()
     if args.dir is not None:
+        writable(args.dir, FINDINGS, CORPUS)
         folder = Folder(args.dir)
         standing = _healed(folder, keep=args.keep)
         seeds += folder.seeds() if args.resume else []
@@ -185,9 +194,9 @@ def options_of(args: argparse.Namespace) -> "Options":
     return Options(
         seed=args.seed if args.seed is not None else secrets.randbelow(1 << 32),
         engine=Kind(args.engine),
-        checks=checks_of(args.checks, args.exclude_checks),
-        phases=tuple(args.phases.split(",")),
-        commands=commands_of(args.include, args.exclude),
+        checks=checks,
+        phases=phases,
+        commands=commands,
         max_time=args.max_time if bounded else _TIME,
         max_apdus=args.max_apdus,
         max_failures=args.max_failures,
@@ -198,15 +207,43 @@ def options_of(args: argparse.Namespace) -> "Options":
     )
 
 
-def checks_of(only: str | None, without: str | None) -> frozenset[str]:
-    """Read `--checks` and `--exclude-checks`; UsageError names the oracles there are."""
-    from bsim.fuzz.oracles import CHECKS
+def check_bounds(args: argparse.Namespace) -> None:
+    """UsageError where a budget is none: a run that ends before it begins would seem to go well."""
+    for name in ("max_time", "max_apdus", "max_failures"):
+        value = vars(args)[name]
+        if value is not None and not 0 < value < float("inf"):  # what is not a number is not between them either
+            raise UsageError(f"--{name.replace('_', '-')} is more than 0")
 
-    chosen = set(only.split(",")) if only else set(CHECKS)
-    left_out = set(without.split(",")) if without else set()
+
+def phases_of(text: str, engine: str) -> tuple[str, ...]:
+    """Read `--phases`; UsageError names those there are, and refuses what leaves nothing to do."""
+    from bsim.fuzz.phases import PHASES
+
+    names = names_of(text)
+    if names == ["none"]:
+        return ()
+    if unknown := [name for name in names if name not in PHASES]:
+        raise UsageError(f"no phase {', '.join(unknown)}; there is {', '.join(PHASES)}, or none")
+    if not names:
+        raise UsageError(f"--phases wants {', '.join(PHASES)}, or none")
+    if engine != "state" and "explore" not in names:
+        raise UsageError(f"--engine {engine} only explores")
+    return tuple(names)
+
+
+def checks_of(only: str | None, without: str | None, target: str = "ram") -> frozenset[str]:
+    """Read `--checks` and `--exclude-checks`; UsageError names the oracles there are, or if none is left."""
+    from bsim.fuzz.oracles import CHECKS, OUTSIDE
+
+    chosen = set(names_of(only)) if only is not None else set(CHECKS)
+    left_out = set(names_of(without)) if without is not None else set()
     unknown = (chosen | left_out) - set(CHECKS)
     if unknown:
         raise UsageError(f"no check {', '.join(sorted(unknown))}; there is {', '.join(CHECKS)}")
+    if not chosen - left_out:
+        raise UsageError(f"no check is left; there is {', '.join(CHECKS)}")
+    if target != "ram" and not (chosen - left_out) & OUTSIDE:
+        raise UsageError(f"none of these can be told of a card in a reader; there is {', '.join(sorted(OUTSIDE))}")
     return frozenset(chosen - left_out)
 
 
@@ -274,7 +311,7 @@ def _jobs(text: str) -> int:
 
     if text == "auto":
         return os.cpu_count() or 1
-    if not text.isdigit() or text == "0":
+    if not text.isdecimal() or int(text) == 0:
         raise UsageError("-j is a number of processes, or auto")
     return int(text)
 

@@ -16,8 +16,8 @@ from bsim.fuzz.files import Seed
 from bsim.fuzz.ledger import LedgerError, path_of
 from bsim.fuzz.safe import Policy, SafetyStop
 from bsim.fuzz.workers import SLICE, SliceResult
-from bsim.lab.reader import ReaderError, ReaderOptions
-from bsim.lab.targets import TargetError, open_target
+from bsim.lab.reader import ReaderError, ReaderOptions, readers
+from bsim.lab.targets import TargetError, is_real, open_target
 from bsim.ports import CardLost
 from bsim.store import BusyError, StoreError
 from bsim.store.lock import FileLock
@@ -110,6 +110,20 @@ class CardWorker:
             campaign.tear_down()
             self._close()
             self._claim.release()
+
+
+def targets_of(text: str) -> tuple[str, ...]:
+    """Read readers with commas between; TargetError where one is none."""
+    targets = tuple(one.strip() for one in text.split(","))
+    if others := [one for one in targets if not is_real(one)]:
+        raise TargetError(f"no reader: {', '.join(map(repr, others))}; with commas between there are reader:NAME only")
+    return targets
+
+
+def check_readers() -> None:
+    """See that there are readers on this machine; PcscUnavailable or ReaderError otherwise."""
+    if not readers():
+        raise ReaderError("PC/SC runs, and no reader is connected")
 
 
 def _claimed(ledgers: Path, identity: bytes) -> FileLock:

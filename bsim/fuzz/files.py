@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bsim.fuzz import export
+from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.finding import SUFFIX, Finding, FindingError, line, parse, read_line
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.replay import Replayer
@@ -102,17 +103,24 @@ def read_finding(path: Path) -> Finding:
     """Read one finding; FindingError says what is wrong with the file."""
     try:
         return parse(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError, ValueError) as fault:
-        raise FindingError(str(fault)) from fault
+    except FindingError:
+        raise
+    except (OSError, ValueError) as fault:
+        raise FindingError(f"{path}: {getattr(fault, 'strerror', None) or fault}") from fault
 
 
 def read_seeds(folder: Path) -> Iterator[Seed]:
     """Read every entry of a corpus; FindingError says what is wrong with a file."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        head = dict(one[1:].split(":", 1) for one in lines if one.startswith("#") and ":" in one)
         try:
+            lines = path.read_text(encoding="utf-8").splitlines()
             steps = tuple(read_line(one)[1] for one in lines if one.strip() and not one.startswith("#"))
-        except StepError as fault:
-            raise FindingError(f"{path.name}: {fault}") from fault
-        yield Seed(head.get(" card", "operational").strip(), steps, head.get(" why", "").strip())
+        except OSError as fault:
+            raise FindingError(f"{path}: {fault.strerror}") from fault
+        except (UnicodeDecodeError, StepError) as fault:
+            raise FindingError(f"{path}: {fault}") from fault
+        head = dict(one[1:].split(":", 1) for one in lines if one.startswith("#") and ":" in one)
+        root = head.get(" card", "operational").strip()
+        if root not in ROOTS:
+            raise FindingError(f"{path}: no kind of card {root!r}; there is {', '.join(ROOTS)}")
+        yield Seed(root, steps, head.get(" why", "").strip())

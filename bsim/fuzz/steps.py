@@ -3,6 +3,7 @@
 A step is a tuple and no object, since a fuzzer makes tens of thousands a second.
 """
 
+import re
 from typing import Final, TypeAlias
 
 Step: TypeAlias = tuple[int, bytes, int]
@@ -21,6 +22,8 @@ TYPES: Final = 3  # TERMINAL RESPONSE: as ANSWERS, and what is typed is the BPIN
 OPENS: Final = 4  # GlobalPlatform's EXTERNAL AUTHENTICATE: host cryptogram and MAC
 SECURES: Final = 5  # any command while commands must be secured: MAC and encryption, as a host that knows the keys does
 _LINKS: Final = ("", "~fetched", "~challenge", "~bpin", "~channel", "~secured")
+
+_CUTS: Final = re.compile(r"CUT +(before|after) +([1-9][0-9]{0,5})")
 
 POWER_CYCLE: Final[Step] = (RESET, b"", PLAIN)
 
@@ -65,8 +68,10 @@ def parse(line: str) -> Step:
     kind = SEND
     if words.startswith("CUT "):
         head, _, words = words.partition(":")
-        _, when, number = head.split()
-        kind = cut(b"", int(number), after=when == "after")[0]
+        found = _CUTS.fullmatch(head)
+        if found is None:
+            raise StepError(f"no step: {line.strip()!r}: it is CUT before N: or CUT after N:, with N from 1")
+        kind = cut(b"", int(found[2]), after=found[1] == "after")[0]
     try:
         return kind, b"" if words.strip() == "(no byte)" else bytes.fromhex(words), link
     except ValueError:
