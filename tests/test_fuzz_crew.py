@@ -97,7 +97,7 @@ def test_whom_nobody_comes_for_is_told():
     crew = Scripted({0: [None], 1: [500, 1000]})
     report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)), replace=False)
     assert report.exit is Exit.INTERRUPTED
-    assert "its card was not let go of" in report.notes[-1]
+    assert "how its card was left" in report.notes[-1]
 
 
 def test_processes_end_when_their_phases_do():

@@ -132,7 +132,7 @@ class _Roster:
         if index == 0 and index in self._silent and self._replace and coordinator.prepares:
             coordinator.abandoned = "smoke and boundary were not gone through: the worker that did is lost"
         if not self._replace:
-            coordinator.abandoned = "nobody came for a worker that was lost, and its card was not let go of in order"
+            coordinator.abandoned = "nobody comes for a lost worker of a reader: how its card was left is not known"
         elif not self._ends and not coordinator.over() and coordinator.lost <= _EACH * self._jobs:
             # A new number: the same one would go the same way again.
             self.begin(self._jobs - 1 + coordinator.lost)
