@@ -71,6 +71,8 @@ def test_findings_and_their_two_lines(
         test = next(line for line in lines if line.startswith("pytest "))
         assert main(replay.split()[1:]) == 1
         assert "x FAILED" in capsys.readouterr().out
+        assert main(["fuzz", "tmin", replay.split()[-1], "--output", str(tmp_path)]) == 2
+        assert "it cannot be written (Is a directory)" in capsys.readouterr().err
         assert main(["fuzz", "tmin", replay.split()[-1]]) == 0
         card_bugs.clear()
     namespace: dict[str, object] = {}
@@ -132,6 +134,7 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--on", "ram,ram"], "no reader: 'ram', 'ram'"),
         (["run", "--on", "reader:0,reader:1"], "PC/SC"),
         (["bench", "--seeds", "0"], "--seeds is 1 or more"),
+        (["diff", "--on", "ram", "--on", "t0", "--sequences", "0"], "--sequences is 1 or more"),
         (["replay", "nowhere"], "no such file"),
         (["show", "nowhere"], "nowhere"),
         (["bench", "--faults", "none"], "no fault none"),

@@ -201,6 +201,14 @@ def test_a_run_does_not_begin_where_its_report_cannot_be_written(tmp_path, capsy
     assert not (tmp_path / "run.json").exists()
 
 
+def test_a_report_that_cannot_be_written_after_the_run_hides_no_result(tmp_path, capsys):
+    (tmp_path / "junit.xml").mkdir()
+    assert main(["fuzz", "run", "--dir", str(tmp_path), "--report", "junit", "--max-apdus", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert "nothing found" in out
+    assert "the reports cannot be written (Is a directory)" in err
+
+
 def test_a_report_that_cannot_be_gone_on_with_does_not_end_the_run(tmp_path, monkeypatch, capsys):
     """Whoever reads the lines goes before the first finding: the run's result is what it would have been."""
     monkeypatch.chdir(tmp_path)

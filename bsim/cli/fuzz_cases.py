@@ -127,7 +127,11 @@ def tmin(args: argparse.Namespace) -> int:
         names=tuple(name for name, _, _ in told),
         answers=tuple(answer(data, sw) for _, data, sw in told),
     )
-    (args.output or args.path).write_text(found.text(), encoding="utf-8")
+    output = args.output or args.path
+    try:
+        output.write_text(found.text(), encoding="utf-8")
+    except OSError as fault:
+        raise UsageError(f"{output}: it cannot be written ({fault.strerror})") from fault
     print(f"{len(finding.steps)} steps, now {len(found.steps)}, with {replayer.replays} replays")
     return 0
 

@@ -58,6 +58,8 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError("--on is given twice, once for each card")
     if not _real(args) and (idle := given_for_reader(args)):
         raise UsageError(f"{', '.join(idle)}: for a card in a reader, and none is")
+    if args.sequences < 1:
+        raise UsageError("--sequences is 1 or more")
     found: list[Difference] = []
     try:
         for one in _differences(args):

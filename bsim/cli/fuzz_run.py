@@ -113,11 +113,11 @@ def execute(args: argparse.Namespace) -> int:
         raise UsageError(f"{fault.filename}: {fault.strerror}; what was written until then is there") from fault
     if report.findings and args.dir is None:
         args.dir = _kept(report)
-    tell(written(report, reports, [name for name in formats if name != STREAMED]))
     if args.json:
         print_json(report.as_json())
     else:
         print("\n".join(summary(report, args.dir, args.plant)))
+    tell(written(report, reports, [name for name in formats if name != STREAMED]))  # last: it may not go well
     return int(report.exit)
 
 
