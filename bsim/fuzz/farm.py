@@ -38,6 +38,20 @@ class Farm:
     pretest: bool = True
 
 
+def targets_of(text: str) -> tuple[str, ...]:
+    """Read readers with commas between; TargetError where one is none."""
+    targets = tuple(one.strip() for one in text.split(","))
+    if others := [one for one in targets if not is_real(one)]:
+        raise TargetError(f"no reader: {', '.join(map(repr, others))}; with commas between there are reader:NAME only")
+    return targets
+
+
+def check_readers() -> None:
+    """See that there are readers on this machine; PcscUnavailable or ReaderError otherwise."""
+    if not readers():
+        raise ReaderError("PC/SC runs, and no reader is connected")
+
+
 class CardWorker:
     """Fuzzes the card in one reader; the reader's place in the farm is the worker's index."""
 
@@ -110,20 +124,6 @@ class CardWorker:
             campaign.tear_down()
             self._close()
             self._claim.release()
-
-
-def targets_of(text: str) -> tuple[str, ...]:
-    """Read readers with commas between; TargetError where one is none."""
-    targets = tuple(one.strip() for one in text.split(","))
-    if others := [one for one in targets if not is_real(one)]:
-        raise TargetError(f"no reader: {', '.join(map(repr, others))}; with commas between there are reader:NAME only")
-    return targets
-
-
-def check_readers() -> None:
-    """See that there are readers on this machine; PcscUnavailable or ReaderError otherwise."""
-    if not readers():
-        raise ReaderError("PC/SC runs, and no reader is connected")
 
 
 def _claimed(ledgers: Path, identity: bytes) -> FileLock:
