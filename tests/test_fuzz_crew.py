@@ -3,6 +3,8 @@
 import os
 import signal
 from dataclasses import replace
+from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import pytest
 from fake_ray import FakeRay
@@ -98,6 +100,28 @@ def test_whom_nobody_comes_for_is_told():
     report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)), replace=False)
     assert report.exit is Exit.INTERRUPTED
     assert "how its card was left" in report.notes[-1]
+
+
+def test_an_answer_whose_reading_was_interrupted_is_not_read_on():
+    ours, theirs = Pipe()
+    read = []
+
+    def torn():
+        read.append(1)
+        raise KeyboardInterrupt
+
+    crew, ended = parallel.Processes(OPTIONS, patience=1.0), []
+    line = SimpleNamespace(fileno=ours.fileno, recv=torn, close=lambda: ended.append("close"))
+    process = SimpleNamespace(join=lambda *_: ended.append("join"), kill=lambda: ended.append("kill"))
+    crew.peers[0] = SimpleNamespace(line=line, process=process)
+    theirs.send("half of it")
+    with pytest.raises(KeyboardInterrupt):
+        crew.wait()
+    assert crew.wait(1.0) == [(0, None)]
+    crew.stop()
+    assert (read, ended) == ([1], ["close", "join", "kill", "join"])  # it may still let go of its card
+    ours.close()
+    theirs.close()
 
 
 def test_processes_end_when_their_phases_do():

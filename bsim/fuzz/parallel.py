@@ -36,6 +36,9 @@ class Processes:
         self._patience: Final = patience
         self._seconds: Final = seconds
         self.peers: Final[dict[int, _Peer]] = {}
+        self._left: Final[list[_Peer]] = []
+        self._torn: int | None = None
+        """Whose answer was being read when the run was interrupted: the rest of it would be taken for another."""
 
     def start(self, index: int) -> None:
         """Start a process."""
@@ -61,20 +64,26 @@ class Processes:
 
     def stop(self) -> None:
         """End all processes."""
-        for peer in self.peers.values():
+        peers = (*self.peers.values(), *self._left)
+        for peer in peers:
             peer.line.close()
-        for peer in self.peers.values():
+        for peer in peers:
             if self._patience:
                 peer.process.join(self._patience)
             peer.process.kill()  # SIGTERM it does not listen to
             peer.process.join()
 
     def _received(self, index: int) -> SliceResult | None:
+        if index == self._torn:
+            self._left.append(self.peers.pop(index))
+            return None
+        self._torn = index
         try:
             result = self.peers[index].line.recv()
         except (EOFError, OSError):
             del self.peers[index]
             return None
+        self._torn = None
         if not isinstance(result, SliceResult):
             raise TypeError("a worker handed over something else than a slice")
         return result
