@@ -38,6 +38,7 @@ def reader(monkeypatch, tmp_path):
     monkeypatch.setattr("bsim.fuzz.ledger.os.fsync", lambda _: None)
     monkeypatch.chdir(tmp_path)
     card.words = ["--on", "reader:0", "--allow-card", cards.ICCID, "--bpin", cards.BPIN, "--ledger", str(tmp_path)]
+    card.words += ["--tries-left", "10"]
     return card
 
 

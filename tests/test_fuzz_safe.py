@@ -1,6 +1,7 @@
 """A card that somebody needs again: what the fuzzer may do to it, and what it never does."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,17 +10,19 @@ from typing import ClassVar
 import pytest
 from helpers import BPIN, ICCID, apdu, bare_card, by_hand, fetch, respond, select
 
+from bsim.applets.proactive import ProactiveCommand, TerminalResponse
 from bsim.card import Uicc
 from bsim.cli import main
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options
-from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits, identity
+from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits
+from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
 from bsim.fuzz.result import Exit
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
 from bsim.lab.guard import Unsafe, danger_of
 from bsim.lab.subject import OverT0
-from bsim.ports import Card, CardRemoved
+from bsim.ports import Card, CardLost, CardRemoved
 from bsim.spec import Danger
 
 
@@ -122,7 +125,8 @@ def diff(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_fsync: None) -> Cal
     def run(card: InReader, *words: str, on: tuple[str, ...] = ("ram", "reader:0")) -> int:
         monkeypatch.setattr("bsim.lab.targets.open_target", lambda *_: card)
         monkeypatch.chdir(tmp_path)
-        own = ["--allow-card", ICCID, "--bpin", BPIN, "--ledger", str(tmp_path), "--sequences", "100", *words]
+        own = ["--allow-card", ICCID, "--bpin", BPIN, "--tries-left", "10", "--ledger", str(tmp_path)]
+        own += ["--sequences", "100", *words]
         return main(["fuzz", "diff", *(word for target in on for word in ("--on", target)), *own])
 
     return run
@@ -159,10 +163,9 @@ def test_where_it_answers_otherwise_is_told_without_its_data(
     assert found["GET_VERSION"] == ("9000, 2 bytes", "9000, 6 bytes")
 
 
-@pytest.mark.parametrize("words", [["--tries-left", "10"], ["--unsafe", "--i-own-this-card", ICCID]])
-def test_cards_are_compared_within_the_rules_only(diff: Callable[..., int], words: list[str]) -> None:
+def test_cards_are_compared_within_the_rules_only(diff: Callable[..., int]) -> None:
     card = InReader(bare_card().card)
-    assert diff(card, *words) == 2
+    assert diff(card, "--unsafe", "--i-own-this-card", ICCID) == 2
     assert diff(card, on=("reader:0", "reader:1")) == 2
     assert not card.sent
 
@@ -214,13 +217,13 @@ def test_what_is_known_of_a_cards_secrets_is_looked_for_in_its_answers(place: Pl
     assert "secret-leak/bpin in STATUS" in {one.key for one in found}
 
 
-def test_without_known_tries_nothing_wrong_is_typed(place: Place, no_fsync: None) -> None:
+def test_without_known_tries_nothing_is_typed(place: Place, no_fsync: None) -> None:
     uicc, _ = cards.make("one-try-left")
     card = Watched(uicc)
     with cards.quick_backups():
         CardCampaign(card, Options(seed=4, max_apdus=3_000), Policy(cards.BPIN), place, "sim").run()
-    assert tries(uicc) in {1, 10}
-    assert card.lowest >= 0  # a try is spent and given back within one command
+    assert card.lowest == tries(uicc) == 1
+    assert not any(command[1] == 0x14 and b"\x8d" in command for command in card.sent)
     assert not any(command[1:2] in {b"\x7a", b"\x76", b"\x72"} for command in card.sent)
 
 
@@ -242,38 +245,210 @@ def test_what_is_never_sent(guarded: Guard, command: bytes, words: str) -> None:
     assert not card.sent
 
 
+def asked(safe: SafeCard, name: str = "VERIFY_BPIN") -> ProactiveCommand:
+    """Have a card that was reset ask for its BPIN."""
+    safe.reset()
+    safe.transmit(apdu("TERMINAL_PROFILE", profile=b"\xff\xff\xff\xff"))
+    select(safe)
+    return fetch(safe, safe.transmit(apdu(name)))
+
+
+WRONG = "000000"
+
+
+class Mishap(Watched):
+    """A card to which something happens when a wrong BPIN is typed, or the right one; `at` says with which of them."""
+
+    def __init__(self, uicc: Uicc, happens: Callable[["Mishap", bytes], bytes], typed: str = WRONG) -> None:
+        super().__init__(uicc)
+        self.happens, self.typed, self.armed = happens, typed.encode(), True
+
+    def transmit(self, command: bytes) -> bytes:
+        response = super().transmit(command)
+        if self.armed and command[1] == 0x14 and command.endswith(self.typed):
+            self.armed = False
+            return self.happens(self, response)
+        return response
+
+
+def lost(_card: Mishap, _response: bytes) -> bytes:
+    raise CardRemoved("pulled")
+
+
+def interrupted(_card: Mishap, _response: bytes) -> bytes:
+    raise KeyboardInterrupt
+
+
+def signalled(_card: Mishap, response: bytes) -> bytes:
+    signal.raise_signal(signal.SIGINT)
+    return response
+
+
+def other_words(_card: Mishap, _response: bytes) -> bytes:
+    return b"\x63\x00"
+
+
 def test_a_wrong_try_is_given_back_at_once(guarded: Guard) -> None:
     uicc = by_hand().card
     safe = guarded(Policy(BPIN, 10), uicc)
-    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
-    respond(safe, command, "000000")
+    safe.begin()
+    respond(safe, asked(safe), WRONG)
     assert safe.account.lowest_tries == 9
+    assert safe.account.pending == 0
     assert tries(uicc) == 10
 
 
+@pytest.mark.parametrize(
+    ("happens", "ends"),
+    [
+        (lost, CardLost),
+        (interrupted, KeyboardInterrupt),
+        (signalled, KeyboardInterrupt),
+        (other_words, SafetyStop),
+    ],
+)
+def test_a_try_is_given_back_before_the_run_ends(
+    guarded: Guard, happens: Callable[[Mishap, bytes], bytes], ends: type[BaseException]
+) -> None:
+    card = Mishap(by_hand().card, happens)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    command = asked(safe)
+    with pytest.raises(ends):
+        respond(safe, command, WRONG)
+    assert not card.armed
+    assert card.lowest == safe.account.lowest_tries == 9
+    safe.leave()
+    assert (tries(card.uicc), safe.account.pending) == (10, 0)
+
+
+def test_what_a_killed_run_owes_the_next_one_gives_back(place: Place, no_fsync: None) -> None:
+    card = Mishap(by_hand().card, interrupted)
+    ledger, journal = Ledger(place.ledgers, b"card"), Journal(place.journal)
+    safe = SafeCard(card, Policy(BPIN, 10), ledger, journal)
+    safe.begin()
+    with pytest.raises(KeyboardInterrupt):
+        respond(safe, asked(safe), WRONG)
+    assert tries(card.uicc) == 9
+    ledger._lock.release()  # as if it had been killed
+
+    ledger = Ledger(place.ledgers, b"card")
+    assert ledger.lost == 1
+    with pytest.raises(SafetyStop, match="9 tries left, and 10 are kept; 1 of them"):
+        SafeCard(card, Policy(BPIN, 10, floor=10), ledger, journal).begin()
+    safe = SafeCard(card, Policy(BPIN, 10), ledger, journal)
+    assert safe.account.lowest_tries == 9
+    safe.begin()
+    assert (tries(card.uicc), ledger.lost, card.lowest) == (10, 0, 9)
+    ledger.close()
+    journal.close()
+
+
+@pytest.mark.parametrize(("given", "floor"), [(None, 2), (2, 2), (10, 10)])
+def test_a_bpin_that_may_be_wrong_is_not_typed_at_the_floor(guarded: Guard, given: int | None, floor: int) -> None:
+    card = Watched(by_hand().card)
+    safe = guarded(Policy(WRONG, given, floor), card)
+    safe.begin()
+    assert "nothing is typed" in safe.untyped
+    command = asked(safe)
+    with pytest.raises(Unsafe, match="types something"):
+        respond(safe, command, WRONG)
+    assert (card.lowest, tries(card.uicc)) == (10, 10)
+
+
+def test_a_card_that_refuses_the_bpin_is_not_fuzzed(place: Place, no_fsync: None) -> None:
+    uicc, _ = cards.make("operational")
+    card = Watched(uicc)
+    for left in (9, 8):
+        report = CardCampaign(card, Options(seed=1, max_apdus=3_000), Policy(BPIN, 10), place, "sim").run()
+        assert report.exit is Exit.SAFETY
+        assert report.safety is not None
+        assert (report.safety["tries_spent"], report.safety["tries_pending"]) == (1, 10 - left)
+        assert report.apdus < 20
+        assert "does not take the BPIN" in report.notes[0]
+        assert f"{left} tries left" in report.notes[0]
+        assert tries(uicc) == card.lowest == left
+    report = CardCampaign(card, Options(seed=1, max_apdus=500), Policy(cards.BPIN, 10), place, "sim").run()
+    assert (report.exit, tries(uicc)) == (Exit.CLEAN, 10)
+
+
+def test_a_card_that_is_lost_while_its_bpin_is_first_typed_is_not_typed_at_again(guarded: Guard) -> None:
+    card = Mishap(by_hand().card, lost, BPIN)
+    safe = guarded(Policy(BPIN, 10), card)
+    with pytest.raises(SafetyStop, match="not given back: 1"):
+        safe.begin()
+    assert sum(command[1] == 0x14 and BPIN.encode() in command for command in card.sent) == 1
+    assert safe.account.lowest_tries == 9
+
+
 def test_the_floor_is_kept(guarded: Guard) -> None:
-    uicc = by_hand(records={"wallet.tries": b"\2"}).card
-    safe = guarded(Policy(BPIN, 2, floor=2), uicc)
-    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
+    uicc = by_hand(records={"wallet.tries": b"\3"}).card
+    safe = guarded(Policy(BPIN, 3, floor=2), uicc)
+    safe.begin()
+    command = asked(safe)
     with pytest.raises(Unsafe, match="kept"):
-        respond(safe, command, "000000")
-    assert tries(uicc) == 2
+        respond(safe, command, WRONG)
+    assert tries(uicc) == 10
 
 
-def test_a_counter_that_is_not_what_it_must_be_stops_the_run(guarded: Guard) -> None:
+@pytest.mark.parametrize(("given", "words"), [(8, "--tries-left 10"), (12, "other tries left than 11")])
+def test_a_counter_that_is_not_what_it_must_be_stops_the_run(guarded: Guard, given: int, words: str) -> None:
     uicc = by_hand(records={"wallet.tries": b"\7"}).card
-    safe = guarded(Policy(BPIN, 10), uicc)  # the user is wrong about the card
-    command = fetch(safe, safe.transmit(apdu("VERIFY_BPIN")))
-    with pytest.raises(SafetyStop, match="other tries"):
-        respond(safe, command, "000000")
+    safe = guarded(Policy(BPIN, given), uicc)  # the user is wrong about the card
+    safe.begin()
+    command = asked(safe)
+    with pytest.raises(SafetyStop, match=words):
+        respond(safe, command, WRONG)
+    assert tries(uicc) == 10
 
 
 def test_a_new_bpin_is_never_chosen(guarded: Guard) -> None:
     safe = guarded(Policy(BPIN, 10), by_hand().card)
-    command = fetch(safe, safe.transmit(apdu("UPDATE_BPIN")))
-    command = fetch(safe, respond(safe, command, BPIN))
+    safe.begin()
+    command = fetch(safe, respond(safe, asked(safe, "UPDATE_BPIN"), BPIN))
     with pytest.raises(Unsafe, match="change the BPIN"):
         respond(safe, command, BPIN)
+    assert safe.account.pending == 0
+
+
+def test_a_dialogue_left_open_after_a_wrong_bpin_is_made_good(guarded: Guard) -> None:
+    """The right BPIN was typed, and what the card asked then was never fetched: that it took it is not proven."""
+    card = Watched(by_hand().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    respond(safe, asked(safe, "UPDATE_BPIN"), WRONG)
+    assert safe.account.pending == 2
+    safe.reset()
+    assert (safe.account.pending, tries(card.uicc)) == (0, 10)
+
+
+def test_without_writes_nothing_is_typed(guarded: Guard) -> None:
+    card = Watched(by_hand().card)
+    safe = guarded(Policy(BPIN, 10, writes=False), card)
+    safe.begin()
+    for command in (apdu("VERIFY_BPIN"), apdu("TERMINAL_RESPONSE", response=typed(BPIN)), apdu("UPDATE_BPIN")):
+        with pytest.raises(Unsafe, match="changes what the card keeps"):
+            safe.transmit(command)
+    assert not card.sent
+
+
+def typed(text: str) -> bytes:
+    return TerminalResponse(1, 0x23, 4, 0, text).encode()
+
+
+@pytest.mark.parametrize("option", ["--tries-left", "--max-nv-writes"])
+def test_numbers_below_nothing_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "run", "--on", "reader:0", option, "-1"]) == 2
+    assert f"{option} is 0 or more" in capsys.readouterr().err
+
+
+def test_a_ledger_has_one_user(tmp_path: Path) -> None:
+    first = Ledger(tmp_path, b"card")
+    with pytest.raises(LedgerError, match="another run"):
+        Ledger(tmp_path, b"card")
+    first.close()
+    Ledger(tmp_path, b"card").close()
+    assert not list(tmp_path.glob("*-lock"))
 
 
 def test_writes_are_counted_over_runs(guarded: Guard) -> None:
@@ -294,7 +469,8 @@ def test_writes_are_counted_over_runs(guarded: Guard) -> None:
 def test_a_ledger_that_was_killed_has_spent_no_less(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, b"card")
     assert ledger.write(1, 1_000)
-    again = Ledger(tmp_path, b"card")  # the first was never closed
+    ledger._lock.release()  # as if it had been killed: it is never closed
+    again = Ledger(tmp_path, b"card")
     assert again.writes >= 1
     again.close()
     assert Ledger(tmp_path, b"other").writes == 0
@@ -302,8 +478,9 @@ def test_a_ledger_that_was_killed_has_spent_no_less(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    path = Ledger(tmp_path, b"card").path
-    path.write_text("{")
+    ledger = Ledger(tmp_path, b"card")
+    ledger.close()
+    ledger.path.write_text("{")
     with pytest.raises(LedgerError, match="cannot be read"):
         Ledger(tmp_path, b"card")
 
@@ -317,10 +494,33 @@ def test_only_cards_on_the_list() -> None:
     check_allowed(atr, iccid, frozenset({atr.hex(" ")}))
 
 
-def test_another_card_stops_the_run(guarded: Guard) -> None:
+@pytest.mark.parametrize("what", ["atr", "iccid"])
+def test_another_card_stops_the_run(guarded: Guard, what: str) -> None:
     card = Watched(bare_card().card)
     safe = guarded(Policy(BPIN, 10), card)
-    safe.identify(b"\x3b\x00")
-    card.pull_at = {1}
+    atr, iccid = identity(card)
+    safe.identify(*((b"\x3b\x00", iccid) if what == "atr" else (atr, iccid[::-1])))
+    safe.begin()
+    card.pull_at = {len(card.sent) + 1}
     with pytest.raises(SafetyStop, match="another card"):
         safe.transmit(apdu("GET_CHALLENGE"))
+    sent = len(card.sent)
+    safe.leave()
+    assert len(card.sent) == sent
+
+
+def test_every_part_that_uses_a_card_knows_it_again(
+    diff: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, other = InReader(bare_card().card), OverT0(cards.make("operational")[0])
+
+    class Swapped(InReader):
+        def transmit(self, command: bytes) -> bytes:
+            if len(self.sent) == 200:
+                self.card = other
+                self.pull_at = {201}
+            return super().transmit(command)
+
+    card.__class__ = Swapped
+    assert diff(card) == 3
+    assert "another card is in the reader" in capsys.readouterr().err

@@ -139,11 +139,9 @@ def _in_reader(args: argparse.Namespace, opened: ExitStack) -> "CardRig":
     real = _real(args)
     if len(real) > 1:
         raise UsageError("one card may be in a reader; `bsim diff` compares two that are")
-    if args.tries_left is not None or args.unsafe:
-        raise UsageError(
-            "cards are compared within the rules, and nothing wrong is typed: no --tries-left, no --unsafe"
-        )
-    safe = opened.enter_context(safe_card(argparse.Namespace(**vars(args) | {"on": real[0]})))
+    if args.unsafe:
+        raise UsageError("cards are compared within the rules: no --unsafe")
+    safe = opened.enter_context(safe_card(argparse.Namespace(**vars(args) | {"on": real[0]}), wrong=False))
     return CardRig(grammar(), safe, args.bpin)
 
 

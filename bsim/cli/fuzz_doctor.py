@@ -92,7 +92,8 @@ def _readers(ledgers: Path | None) -> Iterator[Finding]:
 def _card(number: int, ledgers: Path | None) -> str:
     """The card in a reader: its ATR, and what its ledger says was done to it."""
     from bsim.cli.fuzz_reader import state_folder
-    from bsim.fuzz.card_run import digits, identity
+    from bsim.fuzz.card_run import digits
+    from bsim.fuzz.identity import identity
     from bsim.fuzz.ledger import account_of
     from bsim.lab.reader import ReaderError
     from bsim.lab.targets import open_target

@@ -4,7 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def add_reader_options(parser: argparse.ArgumentParser) -> None:
     """What is done to a card in a reader, and what is not."""
     parser.add_argument("--allow-card", metavar="ATR|ICCID", action="append", default=[], help="a card that is yours")
-    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing wrong is typed")
+    parser.add_argument("--tries-left", metavar="N", type=int, help="its BPIN tries; without it nothing is typed")
     parser.add_argument("--pin-floor", metavar="N", type=int, default=2, help="tries that are never spent (default: 2)")
-    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456)")
+    parser.add_argument("--bpin", default="123456", help="the card's BPIN (default: 123456); typed once first")
     parser.add_argument("--max-nv-writes", metavar="N", type=int, default=20_000, help="in all runs (default: 20000)")
     parser.add_argument("--no-writes", action="store_true", help="send only commands that change nothing")
     parser.add_argument("--no-pretest", action="store_true", help="do not try sequences on the twin in memory first")
@@ -99,27 +99,41 @@ def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine
 
 
 @contextmanager
-def safe_card(args: argparse.Namespace) -> Iterator["SafeCard"]:
-    """The card in a reader, every rule of safe mode around it; at the end it is left reset."""
-    from bsim.fuzz.ledger import Journal, Ledger
-    from bsim.fuzz.safe import SafeCard
+def safe_card(args: argparse.Namespace, *, typed: bool = True, wrong: bool = True) -> Iterator["SafeCard"]:
+    """The card in a reader, every rule of safe mode around it; at the end it is left reset.
 
-    with _admitted(args) as (card, policy, identity):
+    `typed` says whether anything is going to be typed, `wrong` whether a wrong BPIN may be.
+    """
+    from bsim.fuzz.ledger import Journal, Ledger
+    from bsim.fuzz.safe import SafeCard, SafetyStop
+    from bsim.ports import CardLost
+
+    with _admitted(args) as (card, policy, (atr, iccid)), ExitStack() as open_files:
         place = _place(args)
-        ledger, journal = Ledger(place.ledgers, identity), Journal(place.journal)
-        safe = SafeCard(card, policy, ledger, journal)
+        journal = Journal(place.journal)
+        open_files.callback(journal.close)
+        ledger = Ledger(place.ledgers, atr + iccid)
+        open_files.callback(ledger.close)
+        safe = SafeCard(card, replace(policy, wrong=wrong), ledger, journal)
+        safe.identify(atr, iccid)
         try:
+            if typed:
+                safe.begin()
+            if safe.untyped:
+                note(safe.untyped)
             yield safe
-            safe.reset()
-        finally:
-            ledger.close()
-            journal.close()
+        except BaseException:
+            with suppress(CardLost, SafetyStop):  # what ended it is told
+                safe.leave()
+            raise
+        safe.leave()
 
 
 @contextmanager
-def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, bytes]"]:
+def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, tuple[bytes, bytes]]"]:
     """The card in a reader, if it may be fuzzed; and what may be done to it, and its ATR and ICCID."""
-    from bsim.fuzz.card_run import check_allowed, digits, identity
+    from bsim.fuzz.card_run import check_allowed, digits
+    from bsim.fuzz.identity import identity
     from bsim.lab.targets import open_target
 
     policy = _policy(args)
@@ -133,7 +147,7 @@ def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, byt
             note("unsafe: this card may be blocked or broken for good")
         else:
             check_allowed(atr, iccid, frozenset(args.allow_card))
-        yield card, policy, atr + iccid
+        yield card, policy, (atr, iccid)
     finally:
         card.close()
 
@@ -156,6 +170,10 @@ def _policy(args: argparse.Namespace) -> "Policy":
         raise UsageError("a BPIN has six digits")
     if args.pin_floor < 1:
         raise UsageError("--pin-floor is 1 or more: with no try left the BPIN is blocked for good")
+    if args.tries_left is not None and args.tries_left < 0:
+        raise UsageError("--tries-left is 0 or more")
+    if args.max_nv_writes < 0:
+        raise UsageError("--max-nv-writes is 0 or more")
     return Policy(args.bpin, args.tries_left, args.pin_floor, args.max_nv_writes, not args.no_writes, args.unsafe)
 
 

@@ -86,7 +86,7 @@ def _card(args: argparse.Namespace, aids: dict[str, bytes]) -> "Iterator[tuple[C
     from bsim.cli.fuzz_reader import safe_card
     from bsim.lab.guard import EVERYTHING, Guard, Permit
 
-    with safe_card(args) as safe:
+    with safe_card(args, typed=False) as safe:
         there = [name for name, aid in selected.items() if _select(safe, aid)]
         guard = Guard(safe, EVERYTHING if args.unsafe else Permit())
         yield guard, [("", _entering(safe)), *((name, _entering(safe, selected[name])) for name in there)]

@@ -13,13 +13,13 @@ from bsim.fuzz.engine import Candidate
 from bsim.fuzz.files import Folder
 from bsim.fuzz.finding import Finding, make, spec_hash
 from bsim.fuzz.grammar import grammar
-from bsim.fuzz.ledger import Journal, Ledger
+from bsim.fuzz.identity import identity
+from bsim.fuzz.ledger import Journal, Ledger, LedgerError
 from bsim.fuzz.minimise import Minimiser
 from bsim.fuzz.oracles import OUTSIDE, Judge
 from bsim.fuzz.result import Exit, RunReport, coverage
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
 from bsim.ports import Card, CardLost
-from bsim.spec import encode, spec
 
 _SLICE: Final = 200
 _REPLAYS: Final = 60  # a card in a reader is slow, and each replay wears it
@@ -35,16 +35,6 @@ class Place:
 
     ledgers: Path
     journal: Path
-
-
-def identity(card: Card) -> tuple[bytes, bytes]:
-    """Answer a card's ATR and its ICCID (the bytes of EF.ICCID; empty where it does not tell)."""
-    atr = card.reset()
-    issuer = spec().applets["issuer"]
-    select, get = spec().applets["uicc"].commands["SELECT"], issuer.commands["GET_ICCID"]
-    card.transmit(encode(select, {"method": 4, "control": 12, "identifier": issuer.aids[0]}).encode())
-    answer = card.transmit(encode(get, {"tag": 0x11}).encode())
-    return atr, answer[2:-2] if answer[-2:] == b"\x90\x00" else b""
 
 
 def check_allowed(atr: bytes, iccid: bytes, allowed: frozenset[str]) -> None:
@@ -78,10 +68,14 @@ class CardCampaign:
     ) -> None:
         self._options, self._target, self._on_finding = options, target, on_finding
         atr, iccid = identity(card)
-        self._ledger: Final = Ledger(place.ledgers, atr + iccid)
         self._journal: Final = Journal(place.journal)
+        try:
+            self._ledger: Final = Ledger(place.ledgers, atr + iccid)
+        except LedgerError:
+            self._journal.close()
+            raise
         self.safe: Final = SafeCard(card, policy, self._ledger, self._journal)
-        self.safe.identify(atr)
+        self.safe.identify(atr, iccid)
         judge = Judge(options.checks & OUTSIDE)
         self.explorer: Final = CardExplorer(grammar(), judge, self.safe, policy.bpin, options.seed, pretest=pretest)
         self.explorer.on_hit = self._hit
@@ -97,6 +91,7 @@ class CardCampaign:
     def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunReport:
         """Go on until a budget is spent, a safety rule stops it, or Ctrl-C; the card is left reset."""
         try:
+            self.safe.begin()
             while not self._over():
                 self.explorer.explore(_SLICE)
                 progress(self.progress())
@@ -143,7 +138,11 @@ class CardCampaign:
             coverage=coverage(grammar(), explorer.pairs),
             findings=found,
             exit=exit_,
-            notes=tuple(one for one in (self._stopped, f"{explorer.dropped} moves dropped after the twin") if one),
+            notes=tuple(
+                one
+                for one in (self._stopped, self.safe.untyped, f"{explorer.dropped} moves dropped after the twin")
+                if one
+            ),
             safety=self.safe.account.as_dict(),
         )
         if self._folder is not None:
@@ -187,9 +186,10 @@ class CardCampaign:
     def tear_down(self) -> None:
         """Leave the card reset: no channel open, no dialogue, nothing verified."""
         try:
-            self.safe.reset()
+            self.safe.leave()
         except (CardLost, SafetyStop) as fault:
             self._stopped = self._stopped or f"at the end the card did not answer: {fault}"
+            self._exit = self._exit or (Exit.SAFETY if isinstance(fault, SafetyStop) else Exit.CLEAN)
         finally:
             self._ledger.close()
             self._journal.close()

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from bsim.fuzz.campaign import Options
-from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, identity
+from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed
 from bsim.fuzz.files import Seed
-from bsim.fuzz.ledger import LedgerError, path_of
+from bsim.fuzz.identity import identity
+from bsim.fuzz.ledger import LedgerError
 from bsim.fuzz.safe import Policy, SafetyStop
 from bsim.fuzz.workers import SLICE, SliceResult
 from bsim.lab.reader import ReaderError, ReaderOptions, readers
 from bsim.lab.targets import TargetError, is_real, open_target
 from bsim.ports import CardLost
-from bsim.store import BusyError, StoreError
-from bsim.store.lock import FileLock
 
 _STEP: Final = 50
 
@@ -70,7 +69,6 @@ class CardWorker:
         try:
             atr, iccid = identity(card)
             check_allowed(atr, iccid, farm.allowed)
-            self._claim = _claimed(farm.ledgers, atr + iccid)
             self._campaign = CardCampaign(
                 card,
                 replace(options, seed=int.from_bytes(digest[:6], "big"), folder=None),
@@ -96,6 +94,7 @@ class CardWorker:
         campaign.known |= set(known)
         end = time.monotonic() + seconds
         try:
+            campaign.safe.begin()
             while time.monotonic() < end:
                 campaign.explorer.explore(_STEP)
         except SafetyStop as stop:
@@ -123,16 +122,3 @@ class CardWorker:
         if campaign is not None:
             campaign.tear_down()
             self._close()
-            self._claim.release()
-
-
-def _claimed(ledgers: Path, identity: bytes) -> FileLock:
-    """Have a card to oneself: two that cannot be told apart would share one account, and each spend all of it."""
-    path = path_of(ledgers, identity)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path)
-    except BusyError as fault:
-        raise LedgerError("a card of the same ATR and ICCID is in another reader") from fault
-    except (OSError, StoreError) as fault:
-        raise LedgerError(str(fault)) from fault

@@ -1,7 +1,7 @@
-"""What was done to a card that somebody needs again, kept over runs: writes, wrong PIN tries; and the journal of a run.
+"""What was done to a card that somebody needs again, kept over runs: writes, tries that are lost; and a run's journal.
 
-The ledger is ahead of the card: writes are put down in blocks before they are made, so that a run that is killed has
-spent what it says or less.
+The ledger is ahead of the card: writes are put down in blocks before they are made, and tries before they are spent, so
+that a run that is killed has spent what it says or less.
 """
 
 import hashlib
@@ -9,6 +9,9 @@ import json
 import os
 from pathlib import Path
 from typing import Final
+
+from bsim.store import BusyError, StoreError
+from bsim.store.lock import FileLock
 
 _BLOCK: Final = 64
 _FORMAT: Final = 1
@@ -19,16 +22,26 @@ class LedgerError(Exception):
 
 
 class Ledger:
-    """One card's account. `identity` is its ATR and ICCID; the file's name does not show them."""
+    """One card's account, its own until it is closed: two who use it would each spend all of it.
+
+    `identity` is its ATR and ICCID; the file's name does not show them.
+    """
 
     def __init__(self, folder: Path, identity: bytes) -> None:
         self.path: Final = path_of(folder, identity)
         self._reserved = 0
-        known = _read(self.path)
-        self.writes: int = known.get("writes", 0)
-        """Writes put down, in all runs."""
-        self.runs: int = known.get("runs", 0) + 1
-        self._save()
+        self._lock: Final = _locked(self.path)
+        try:
+            known = _read(self.path)
+            self.writes: int = known.get("writes", 0)
+            """Writes put down, in all runs."""
+            self.lost: int = known.get("lost", 0)
+            """BPIN tries that were spent, or may have been, and were not given back."""
+            self.runs: int = known.get("runs", 0) + 1
+            self._save()
+        except LedgerError:
+            self._lock.release()
+            raise
 
     def write(self, count: int, budget: int) -> bool:
         """Account for so many writes that are about to be made; whether the budget has room for them."""
@@ -42,16 +55,29 @@ class Ledger:
         self._reserved -= count
         return True
 
-    def close(self) -> None:
-        """Give back what was put down and not used."""
-        self.writes -= self._reserved
-        self._reserved = 0
+    def lose(self) -> None:
+        """Account for a BPIN try that is about to be spent, or may be."""
+        self.lost += 1
         self._save()
 
-    def _save(self) -> None:
-        text = json.dumps({"format": _FORMAT, "writes": self.writes, "runs": self.runs})
+    def found(self) -> None:
+        """Account for a BPIN that was right: all tries are back."""
+        if self.lost:
+            self.lost = 0
+            self._save()
+
+    def close(self) -> None:
+        """Give back what was put down and not used, and let go of the account."""
+        self.writes -= self._reserved
+        self._reserved = 0
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._save()
+        finally:
+            self._lock.release()
+
+    def _save(self) -> None:
+        text = json.dumps({"format": _FORMAT, "writes": self.writes, "lost": self.lost, "runs": self.runs})
+        try:
             part = self.path.with_suffix(".part")
             with part.open("w", encoding="utf-8") as file:
                 file.write(text)
@@ -65,6 +91,18 @@ class Ledger:
 def path_of(folder: Path, identity: bytes) -> Path:
     """Answer the file of a card's account; its name does not show the card's."""
     return folder / f"{hashlib.sha256(identity).hexdigest()[:16]}.json"
+
+
+def _locked(path: Path) -> FileLock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+    except BusyError as fault:
+        raise LedgerError("a card of the same ATR and ICCID is in another reader, or another run uses it") from fault
+    except StoreError as fault:
+        raise LedgerError(str(fault)) from fault
+    except OSError as fault:
+        raise LedgerError(f"{path}: the card's ledger cannot be written ({fault.strerror})") from fault
 
 
 def _read(path: Path) -> dict[str, int]:

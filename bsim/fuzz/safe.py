@@ -1,7 +1,8 @@
 """A card that somebody needs again, as the fuzzer may use it: a card around the card, which sends what is permitted.
 
 The rules: nothing irreversible. No try of a PIN that is not the right one, but for the BPIN while it stays above its
-floor, repaired at once. Writes within a budget that is kept over runs. Everything is written down before it is sent.
+floor, repaired at once; and nothing typed at all before the card took the right one. Writes within a budget that is
+kept over runs. Everything is written down before it is sent, and a try is counted before it can be spent.
 """
 
 import re
@@ -10,15 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from bsim import tlv
-from bsim.apdu import CommandApdu, body
-from bsim.applets.proactive import ProactiveCommand, Result, TerminalResponse
+from bsim.apdu import body
+from bsim.applets.proactive import TerminalResponse
+from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger
+from bsim.fuzz.tries import Tries, uninterrupted
+from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
 from bsim.lab.guard import FLOOR, Unsafe, danger_of, declared
 from bsim.lab.pcsc import ReaderError
 from bsim.ports import Card, CardLost
 from bsim.spec import Danger, encode, spec
-from bsim.sw import SwError
+from bsim.sw import OK, SwError
 
 NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
@@ -26,11 +29,15 @@ _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
 _SOON, _LATER = 0.25, 2.0
 _ANSWER: Final = spec().applets["uicc"].commands["TERMINAL_RESPONSE"]
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
+_FETCHED: Final = encode(_FETCH, {"le": 256}).encode()
+_WAITS: Final = 0x91
 _ASKS: Final = frozenset({"TERMINAL_RESPONSE", "VERIFY_BPIN"})
 _LEAST, _MOST = 4, 261  # a header; a short APDU with all the data and Le there can be. ISO/IEC 7816-3 12.1.3
-_CURRENT: Final = "Enter BPIN"
-_TAKEN: Final = frozenset({0x90, 0x91})
 _LEFT: Final = re.compile(r"(\d+) tries left")
+_WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: that a card lost them is not likely
+_ATTEMPTS: Final = 3  # to give tries back, where the card is lost meanwhile
+_RESERVE: Final = _ATTEMPTS * _ANSWER.nv_writes
+_UNPROVEN: Final = "nothing is typed before the card took the right BPIN"
 
 
 class SafetyStop(Exception):  # noqa: N818 - a decision, told to people
@@ -39,7 +46,10 @@ class SafetyStop(Exception):  # noqa: N818 - a decision, told to people
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be done. `tries` are those the BPIN has left (None: not known, so nothing wrong is typed)."""
+    """What may be done. `tries` are those the BPIN has left (None: not known, so nothing is typed).
+
+    `wrong` says whether a wrong BPIN may be typed as well.
+    """
 
     bpin: str = field(repr=False)
     tries: int | None = None
@@ -47,6 +57,7 @@ class Policy:
     max_writes: int = NV_WRITES
     writes: bool = True
     unsafe: bool = False
+    wrong: bool = True
 
 
 @dataclass(slots=True)
@@ -59,12 +70,13 @@ class Account:
     wrong: int = 0
     irreversible: int = 0
     lowest_tries: int | None = None
+    pending: int = 0
     recovered: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """For reports."""
         told = {"sent": self.sent, "refused": self.refused, "writes": self.writes, "tries_spent": self.wrong}
-        told |= {"irreversible": self.irreversible, "recovered": self.recovered}
+        told |= {"tries_pending": self.pending, "irreversible": self.irreversible, "recovered": self.recovered}
         return told if self.lowest_tries is None else told | {"lowest_tries": self.lowest_tries}
 
 
@@ -76,31 +88,71 @@ class SafeCard:
         self._policy: Final = policy
         self._ledger: Final = ledger
         self._journal: Final = journal
-        self._tries = policy.tries
+        self._tries: Final = Tries(ledger, policy.tries, policy.floor)
         self._prompt = ""
-        self._identity = b""
-        self._repairing = False
-        self.account: Final = Account(lowest_tries=policy.tries)
+        self._identity: tuple[bytes, bytes] | None = None
+        self._reserve = 0  # writes that are put down for giving tries back
+        self._begun = False
+        self._doubtful = False  # the right BPIN was typed, and what the card says to it is still to be fetched
+        self.account: Final = Account()
+        self.untyped = ""
+        """Why nothing is typed; nothing where the right BPIN was taken."""
         self.on_loss: Callable[[], None] = lambda: None
+        self._tally()
+
+    def begin(self) -> None:
+        """Have the card take the right BPIN, before anything else is done to it; it is left reset.
+
+        SafetyStop if it does not, and if it has fewer tries than are kept. Called again, it does nothing.
+        """
+        if self._begun or self._policy.unsafe:
+            return
+        self._begun = True
+        tries = self._tries
+        if tries.too_few:
+            owed = f"; {tries.owed} of them were spent and not given back ({self._ledger.path})" if tries.owed else ""
+            raise SafetyStop(f"the BPIN has {tries.left} tries left, and {self._policy.floor} are kept{owed}")
+        self.untyped = self._why_untyped()
+        if not self.untyped:
+            with uninterrupted():
+                self._give_back(begins=True)
 
     def reset(self) -> bytes:
-        """Power-cycle the card; answers the ATR. A card that is gone is waited for."""
-        self._prompt = ""
-        return self._kept(self._card.reset)
+        """Power-cycle the card; answers the ATR. A card that is gone is waited for; tries it lost are given back."""
+        self._prompt, self._doubtful = "", False
+        atr = self._kept(self._card.reset)
+        if self._tries.urgent or self._tries.owed > _WAITING or not self._tries.room:
+            self._settle()
+        return atr
+
+    def leave(self) -> None:
+        """Leave the card reset, all tries given back that it may have lost."""
+        self.reset()
+        self._settle()
 
     def transmit(self, command: bytes) -> bytes:
         """Send one command, if it is permitted."""
         typed = self._judge(command)
-        self._journal.about_to(_shown(command))
-        self.account.sent += 1
-        prompt = self._prompt
-        response = self._kept(lambda: self._card.transmit(command))
-        self._note(command, response)
-        if typed is not None and response[-2] in _TAKEN:
-            self._typed(typed, prompt, response)
+        if typed is None or self._policy.unsafe:
+            response = self._kept(lambda: self._exchange(command))
+        else:
+            # Between a try and what gives it back nobody interrupts.
+            with uninterrupted():
+                response = self._kept(lambda: self._type(command, typed))
         if self.account.sent % HEALTH_EVERY == 0:
             self.healthy()
         return response
+
+    def _exchange(self, command: bytes) -> bytes:
+        """Send a command, written down before; and take note of what the card asks."""
+        self._write_down(command)
+        response = self._card.transmit(command)
+        self._note(command, response)
+        return response
+
+    def _write_down(self, command: bytes) -> None:
+        self._journal.about_to(_shown(command))
+        self.account.sent += 1
 
     def healthy(self) -> None:
         """Look whether the card still answers as a card; SafetyStop if it does not."""
@@ -120,77 +172,167 @@ class SafeCard:
                 raise self._refusal(command, "changes what nothing brings back")
             if danger is Danger.CONSUMES_TRY and not {entry.name for entry in found} <= _ASKS:
                 raise self._refusal(command, "may spend a try of a PIN or key that is never guessed")
-            if danger is Danger.WRITES and not policy.writes:
+            if danger is not Danger.SAFE and not policy.writes:
                 raise self._refusal(command, "changes what the card keeps")
+            if any(one.secret for entry in found for one in entry.response):
+                raise self._refusal(command, "would have the card tell a secret")
             if typed is not None:
                 self._judge_typed(command, typed)
         costs = self._costs(typed, danger, max((entry.nv_writes for entry in found), default=0))
         if costs and not self._ledger.write(costs, policy.max_writes):
             raise self._refusal(command, f"would go beyond the card's budget of {policy.max_writes} writes")
         self.account.writes += costs
+        if typed is not None:
+            self._reserve = _RESERVE
         self.account.irreversible += danger is Danger.IRREVERSIBLE
         return typed
 
     def _costs(self, typed: str | None, danger: Danger, writes: int) -> int:
-        """How many writes to account for. What gives tries back was accounted for with the try."""
+        """How many writes to account for; with what is typed, those of all that may be typed to give tries back."""
         if typed is None:
             return writes if danger in {Danger.WRITES, Danger.IRREVERSIBLE} else 0
-        if self._repairing:
-            return 0
-        return writes if typed == self._policy.bpin else 2 * writes
+        return writes if self._policy.unsafe else writes + _RESERVE - self._reserve
 
     def _judge_typed(self, command: bytes, typed: str) -> None:
         """Type the right BPIN where the BPIN is asked for, a wrong one only above the floor, and no new BPIN ever."""
-        if (self._prompt and _CURRENT not in self._prompt) or "new BPIN" in self._prompt:
+        if (self._prompt and CURRENT not in self._prompt) or NEW in self._prompt:
             raise self._refusal(command, "would change the BPIN")
-        if typed == self._policy.bpin:
-            return
-        if _CURRENT not in self._prompt or self._tries is None or self._tries - 1 < self._policy.floor:
+        if not self._tries.proven:
+            raise self._refusal(command, f"types something; {self.untyped or _UNPROVEN}")
+        wrong = typed != self._policy.bpin
+        if not self._tries.room or (wrong and not (self._policy.wrong and CURRENT in self._prompt)):
             raise self._refusal(command, "could spend a try that is kept")
 
     def _refusal(self, command: bytes, words: str) -> Unsafe:
         self.account.refused += 1
         return Unsafe(f"{command[:4].hex().upper()} was not sent: it {words}")
 
-    def _typed(self, typed: str, prompt: str, response: bytes) -> None:
-        """After something was typed and taken: count, and give the tries back at once."""
-        if self._policy.unsafe or self._tries is None or _CURRENT not in prompt:
-            return
-        if typed == self._policy.bpin:
-            self._tries = self._policy.tries
-            return
-        self._tries -= 1
-        self.account.wrong += 1
-        lowest = self.account.lowest_tries
-        self.account.lowest_tries = self._tries if lowest is None else min(lowest, self._tries)
-        self._repairing = True
-        try:
+    def _type(self, command: bytes, typed: str) -> bytes:
+        """Type what is permitted; a try is spent before, and given back when the card has taken the right BPIN."""
+        prompt, wrong = self._prompt, typed != self._policy.bpin
+        self._spend(wrong=wrong)
+        response = self._exchange(command)
+        if wrong:
             self._repair(response)
-        finally:
-            self._repairing = False
+        elif CURRENT in prompt and _performed(command):
+            self._doubtful = response[-2] == _WAITS
+            if response[-2:] == OK:
+                self._proven()
+        return response
 
     def _repair(self, response: bytes) -> None:
-        """The card asks again after a wrong BPIN: it is given the right one."""
-        if response[-2] != 0x91:
-            raise SafetyStop("a wrong BPIN was typed, and the card does not ask again: its tries are not given back")
-        asked = self.transmit(encode(_FETCH, {"le": 256}).encode())
-        left = _LEFT.search(self._prompt)
-        if left is None or int(left[1]) != self._tries:
-            raise SafetyStop(f"the BPIN has other tries left than {self._tries}: {self._prompt!r}")
-        command = ProactiveCommand.parse(asked[:-2])
-        answer = TerminalResponse(command.number, command.type, command.qualifier, Result.PERFORMED, self._policy.bpin)
-        raw = CommandApdu(_ANSWER.cla[0], _ANSWER.ins, 0, 0, answer.encode()).encode()
-        if self.transmit(raw)[-2] not in {0x90, 0x91}:
-            raise SafetyStop("the right BPIN was not taken: nothing more is typed")
+        """The card asks again after a wrong BPIN: it is given the right one, and only then is anything objected to."""
+        left, objection = self._tries.left, ""
+        command = fetched(self._exchange(_FETCHED)) if response[-2] == _WAITS else None
+        if command is None or CURRENT not in command.text:
+            objection = "a wrong BPIN was typed, and the card does not ask again"
+            self._give_back()
+        else:
+            told = _LEFT.search(command.text)
+            if told is None or int(told[1]) != left:
+                more = told is not None and left is not None and int(told[1]) > left
+                hint = f" (it has more than was said: --tries-left {int(told[1]) + 1})" if more and told else ""
+                objection = f"the BPIN has other tries left than {left}: {command.text!r}{hint}"
+            self._reserve -= _ANSWER.nv_writes
+            self._spend(wrong=False)
+            response = self._exchange(answer(command, self._policy.bpin))
+            self._doubtful = response[-2] == _WAITS
+            if response[-2:] == OK:
+                self._proven()
+            elif not self._doubtful or objection:
+                objection = objection or "the right BPIN was not taken after a wrong one"
+                self._give_back()
+        if objection:
+            raise SafetyStop(objection)
+
+    def _give_back(self, *, begins: bool = False) -> None:
+        """Have the card take the right BPIN, from a reset, which gives all tries back; SafetyStop if it does not."""
+        owed = self._tries.owed
+        for _ in range(_ATTEMPTS):
+            if not self._tries.last_room or self._reserve < _ANSWER.nv_writes:
+                break
+            try:
+                self._card.reset()
+                typist = Typist(self._exchange)
+                asked = typist.asked()
+                if asked is None and begins:
+                    self.untyped = "nothing is typed: the card does not ask for its BPIN"
+                    self._card.reset()
+                    return
+                if asked is not None:
+                    self._reserve -= _ANSWER.nv_writes
+                    self._spend(wrong=False)
+                    if typist.taken(answer(asked, self._policy.bpin)):
+                        self._proven()
+                        self._card.reset()
+                        return
+            except (CardLost, ReaderError) as fault:
+                self._recover(fault)
+                if begins and self._tries.owed > owed:  # it may be wrong, and is typed once
+                    break
+                continue
+            finally:
+                self._prompt, self._doubtful = "", False
+                self._tries_missing()
+            self._tries.proven = False
+            if asked is None:
+                break
+            self.account.wrong += 1
+            raise SafetyStop(
+                f"the card does not take the BPIN it was given, and says {typist.told!r}: nothing more is sent"
+            )
+        raise SafetyStop(
+            f"tries of the BPIN that may be lost and were not given back: {self._tries.owed}; nothing more is sent"
+        )
+
+    def _settle(self) -> None:
+        """Give back what is owed, where the BPIN is known to be right."""
+        if self._tries.owed and self._tries.proven and not self._policy.unsafe:
+            with uninterrupted():
+                self._give_back()
+
+    def _why_untyped(self) -> str:
+        """Why not even the right BPIN may be typed; if it may, writes are put down for it."""
+        tries, policy = self._tries, self._policy
+        if not policy.writes:
+            return "nothing is typed: the card writes it down"
+        if tries.left is None:
+            return "nothing is typed: how many tries the BPIN has left is not known (--tries-left)"
+        if not tries.last_room:
+            return f"nothing is typed: the BPIN has {tries.left} tries left, and {policy.floor} are kept"
+        if not self._ledger.write(_RESERVE, policy.max_writes):
+            return "nothing is typed: the card's budget of writes has no room for it"
+        self.account.writes += _RESERVE
+        self._reserve = _RESERVE
+        return ""
+
+    def _spend(self, *, wrong: bool) -> None:
+        self._tries.spend(wrong=wrong)
+        self.account.wrong += wrong
+        self._tally()
+
+    def _proven(self) -> None:
+        self._doubtful = False
+        self._tries.proven = True
+        self._tries.given_back()
+        self._tally()
+
+    def _tries_missing(self) -> None:
+        if self._tries.owed:
+            self._tries.missing()
+        self._tally()
+
+    def _tally(self) -> None:
+        self.account.lowest_tries, self.account.pending = self._tries.lowest, self._tries.owed
 
     def _note(self, command: bytes, response: bytes) -> None:
         """Take note of what the card asks."""
-        if command[1:2] == bytes((_FETCH.ins,)) and response[-2:] == b"\x90\x00":
-            try:
-                self._prompt = ProactiveCommand.parse(response[:-2]).text
-            except tlv.TlvError:
-                self._prompt = ""
-        elif command[1:2] == bytes((_ANSWER.ins,)) and response[-2] in _TAKEN:
+        if command[1:2] == bytes((_FETCH.ins,)) and response[-2:] == OK:
+            asked = fetched(response)
+            self._prompt = "" if asked is None else asked.text
+            if self._doubtful and NEW in self._prompt:  # who is asked for a new one knew the old one
+                self._proven()
+        elif command[1:2] == bytes((_ANSWER.ins,)) and response[-2] in TAKEN:
             self._prompt = ""
 
     def _kept(self, call: Callable[[], bytes]) -> bytes:
@@ -198,15 +340,19 @@ class SafeCard:
         try:
             return call()
         except (CardLost, ReaderError) as fault:
+            self._tries_missing()
             self._recover(fault)
+            self._settle()
             self.on_loss()
             raise CardLost("the card was lost, and is back") from fault
 
     def _recover(self, fault: Exception) -> None:
+        """Wait for the card, which must be the same: it is known by its ATR and its ICCID."""
         end, pause = time.monotonic() + _PATIENCE, _SOON
         while time.monotonic() < end:
             try:
-                atr = self._card.reset()
+                found = identity(_Plain(self._card, self._write_down))
+                self._card.reset()
             except (CardLost, ReaderError) as still:
                 fault = still
                 # Each power cycle may make a reader lose sight of the card for a moment: asking ever more seldom, one
@@ -214,15 +360,40 @@ class SafeCard:
                 time.sleep(pause)
                 pause = min(2 * pause, _LATER)
                 continue
-            if self._identity and atr != self._identity:
+            self._prompt, self._doubtful = "", False
+            if self._identity is not None and found != self._identity:
+                self._tries.proven = False  # of this card nothing is known: nothing is typed
                 raise SafetyStop("another card is in the reader")
             self.account.recovered += 1
             return
         raise SafetyStop(f"the card is lost: {fault}") from fault
 
-    def identify(self, atr: bytes) -> None:
-        """Take note of the card's ATR: a card that comes back must have the same."""
-        self._identity = atr
+    def identify(self, atr: bytes, iccid: bytes) -> None:
+        """Take note of the card's ATR and ICCID: a card that comes back must have the same."""
+        self._identity = atr, iccid
+
+
+class _Plain:
+    """The card, everything written down before it is sent, for what is no business of the rules."""
+
+    def __init__(self, card: Card, write_down: Callable[[bytes], None]) -> None:
+        self.reset: Final = card.reset
+        self._card: Final = card
+        self._write_down: Final = write_down
+
+    def transmit(self, command: bytes) -> bytes:
+        """Send one command."""
+        self._write_down(command)
+        return self._card.transmit(command)
+
+
+def _performed(command: bytes) -> bool:
+    """Whether a TERMINAL RESPONSE says that the terminal did as it was asked."""
+    try:
+        start, end, _ = body(command)
+        return TerminalResponse.parse(command[start:end]).performed
+    except SwError:
+        return False
 
 
 def _text(command: bytes) -> str | None:

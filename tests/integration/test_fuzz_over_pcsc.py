@@ -149,7 +149,7 @@ def test_it_is_compared_with_the_emulated_one(inspected, place: Place, tmp_path,
     card, _, reader = inspected
     monkeypatch.chdir(tmp_path)
     command = ["fuzz", "diff", "--on", "ram", "--on", f"reader:{reader}", "--bpin", cards.BPIN, "--sequences", "60"]
-    command += ["--ledger", str(place.ledgers)]
+    command += ["--tries-left", "10", "--ledger", str(place.ledgers)]
     assert main(command) == 2
     assert f"--allow-card {cards.ICCID}" in capsys.readouterr().err
     sent = card.count
