@@ -88,7 +88,7 @@ def test_a_guarded_run_leaves_the_card_as_it_was(place: Place, no_fsync: None) -
     card.pull_at = {1_000, 2_500}
     with cards.quick_backups():
         campaign = CardCampaign(
-            card, Options(seed=3, max_apdus=6_000), Policy(cards.BPIN, 10, max_writes=1_500), place, "sim"
+            card, Options(seed=10, max_apdus=6_000), Policy(cards.BPIN, 10, max_writes=1_500), place, "sim"
         )
         report = campaign.run()
     assert report.exit is Exit.CLEAN, report.findings
@@ -236,6 +236,9 @@ def test_without_known_tries_nothing_is_typed(place: Place, no_fsync: None) -> N
         (bytes.fromhex("0020000108") + b"12345678", "nothing brings back|never guessed"),
         (bytes.fromhex("8482000010") + bytes(16), "nothing brings back|never guessed"),
         (b"\x80", "no|none"),
+        (apdu("DERIVE_KEY", coin_type=60, algorithm="SECP256K1"), "uses up"),
+        (bytes.fromhex("00E00000026200"), "uses up"),
+        (apdu("EXPORT_SEED", key2=b"Passw0rd"), "a secret"),
     ],
 )
 def test_what_is_never_sent(guarded: Guard, command: bytes, words: str) -> None:
@@ -411,6 +414,20 @@ def test_a_new_bpin_is_never_chosen(guarded: Guard) -> None:
     assert safe.account.pending == 0
 
 
+def test_what_is_owed_in_doubt_is_no_miscount(guarded: Guard) -> None:
+    """The right BPIN typed where nothing asks is refused: that no try was lost is not proven, and not unlikely."""
+    card = Watched(by_hand().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    command = asked(safe)
+    respond(safe, command, BPIN)
+    respond(safe, command, BPIN)
+    assert (safe.account.pending, tries(card.uicc)) == (1, 10)
+    command = asked(safe)
+    respond(safe, command, WRONG)
+    assert (safe.account.pending, tries(card.uicc), card.lowest) == (0, 10, 9)
+
+
 def test_a_dialogue_left_open_after_a_wrong_bpin_is_made_good(guarded: Guard) -> None:
     """The right BPIN was typed, and what the card asked then was never fetched: that it took it is not proven."""
     card = Watched(by_hand().card)
@@ -452,7 +469,7 @@ def test_a_ledger_has_one_user(tmp_path: Path) -> None:
 
 
 def test_writes_are_counted_over_runs(guarded: Guard) -> None:
-    derive = apdu("DERIVE_KEY", coin_type=60, algorithm="SECP256K1")
+    write = apdu("UPDATE_BPIN")
     for expected in (3, 0):
         uicc = bare_card().card
         select(uicc)
@@ -460,7 +477,7 @@ def test_writes_are_counted_over_runs(guarded: Guard) -> None:
         sent = 0
         for _ in range(5):
             with suppress(Unsafe):
-                safe.transmit(derive)
+                safe.transmit(write)
                 sent += 1
         assert sent == expected
         safe._ledger.close()

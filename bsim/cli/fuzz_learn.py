@@ -78,7 +78,14 @@ def _symbols(args: argparse.Namespace, life: str | None) -> "Alphabet":
     bpin = cards.BPIN if args.on == "ram" or args.symbols else args.bpin  # nobody's PIN is printed
     if args.alphabet is not None:
         return alphabet.read(args.alphabet, bpin)
-    return alphabet.default(alphabet.LIFE.get(life or ""), bpin)
+    symbols = alphabet.default(alphabet.LIFE.get(life or ""), bpin)
+    if args.on == "ram":
+        return symbols
+    from bsim.fuzz.grammar import grammar
+    from bsim.fuzz.safe import never
+
+    commands = {entry.name: entry.command for entry in grammar().entries}
+    return {name: step for name, step in symbols.items() if name not in commands or not never(commands[name])}
 
 
 def _other(args: argparse.Namespace, symbols: "Alphabet", life: str | None) -> "Mealy":

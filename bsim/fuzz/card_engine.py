@@ -14,7 +14,7 @@ from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.safe import SafeCard
+from bsim.fuzz.safe import SafeCard, never
 from bsim.fuzz.steps import POWER_CYCLE, SEND, Step
 from bsim.lab.guard import Unsafe
 from bsim.ports import CardLost
@@ -169,5 +169,6 @@ def sendable(grammar: Grammar) -> tuple[Entry, ...]:
     return tuple(
         entry
         for entry in grammar.entries
-        if entry.command.danger in {Danger.SAFE, Danger.WRITES} or entry.name in {"TERMINAL_RESPONSE", "VERIFY_BPIN"}
+        if (entry.command.danger in {Danger.SAFE, Danger.WRITES} and not never(entry.command))
+        or entry.name in {"TERMINAL_RESPONSE", "VERIFY_BPIN"}
     )

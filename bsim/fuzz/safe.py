@@ -5,7 +5,6 @@ floor, repaired at once; and nothing typed at all before the card took the right
 kept over runs. Everything is written down before it is sent, and a try is counted before it can be spent.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
 from bsim.lab.guard import FLOOR, Unsafe, danger_of, declared
 from bsim.lab.pcsc import ReaderError
 from bsim.ports import Card, CardLost
-from bsim.spec import Danger, encode, spec
+from bsim.spec import Command, Danger, encode, spec
 from bsim.sw import OK, SwError
 
 NV_WRITES: Final = 20_000
@@ -32,8 +31,9 @@ _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
 _FETCHED: Final = encode(_FETCH, {"le": 256}).encode()
 _WAITS: Final = 0x91
 _ASKS: Final = frozenset({"TERMINAL_RESPONSE", "VERIFY_BPIN"})
+# Slots, files, assets and applications: what takes them away again is irreversible itself, or nothing does.
+_USES_UP: Final = frozenset({"DERIVE_KEY", "CREATE_FILE", "ADD_ASSET", "TRANSFER_ASSET", "GP_INSTALL"})
 _LEAST, _MOST = 4, 261  # a header; a short APDU with all the data and Le there can be. ISO/IEC 7816-3 12.1.3
-_LEFT: Final = re.compile(r"(\d+) tries left")
 _WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: that a card lost them is not likely
 _ATTEMPTS: Final = 3  # to give tries back, where the card is lost meanwhile
 _RESERVE: Final = _ATTEMPTS * _ANSWER.nv_writes
@@ -170,12 +170,12 @@ class SafeCard:
         if not policy.unsafe:
             if danger is Danger.IRREVERSIBLE:
                 raise self._refusal(command, "changes what nothing brings back")
+            if words := next(filter(None, map(never, found)), ""):
+                raise self._refusal(command, words)
             if danger is Danger.CONSUMES_TRY and not {entry.name for entry in found} <= _ASKS:
                 raise self._refusal(command, "may spend a try of a PIN or key that is never guessed")
             if danger is not Danger.SAFE and not policy.writes:
                 raise self._refusal(command, "changes what the card keeps")
-            if any(one.secret for entry in found for one in entry.response):
-                raise self._refusal(command, "would have the card tell a secret")
             if typed is not None:
                 self._judge_typed(command, typed)
         costs = self._costs(typed, danger, max((entry.nv_writes for entry in found), default=0))
@@ -184,7 +184,8 @@ class SafeCard:
         self.account.writes += costs
         if typed is not None:
             self._reserve = _RESERVE
-        self.account.irreversible += danger is Danger.IRREVERSIBLE
+        lasting = danger is Danger.IRREVERSIBLE or any(entry.name in _USES_UP for entry in found)
+        self.account.irreversible += lasting
         return typed
 
     def _costs(self, typed: str | None, danger: Danger, writes: int) -> int:
@@ -222,17 +223,13 @@ class SafeCard:
 
     def _repair(self, response: bytes) -> None:
         """The card asks again after a wrong BPIN: it is given the right one, and only then is anything objected to."""
-        left, objection = self._tries.left, ""
+        objection = ""
         command = fetched(self._exchange(_FETCHED)) if response[-2] == _WAITS else None
         if command is None or CURRENT not in command.text:
             objection = "a wrong BPIN was typed, and the card does not ask again"
             self._give_back()
         else:
-            told = _LEFT.search(command.text)
-            if told is None or int(told[1]) != left:
-                more = told is not None and left is not None and int(told[1]) > left
-                hint = f" (it has more than was said: --tries-left {int(told[1]) + 1})" if more and told else ""
-                objection = f"the BPIN has other tries left than {left}: {command.text!r}{hint}"
+            objection = self._tries.objection(command.text)
             self._reserve -= _ANSWER.nv_writes
             self._spend(wrong=False)
             response = self._exchange(answer(command, self._policy.bpin))
@@ -279,7 +276,7 @@ class SafeCard:
                 break
             self.account.wrong += 1
             raise SafetyStop(
-                f"the card does not take the BPIN it was given, and says {typist.told!r}: nothing more is sent"
+                f"the card does not take the BPIN it was given (--bpin), and says {typist.told!r}: one try is spent, and the run ends"
             )
         raise SafetyStop(
             f"tries of the BPIN that may be lost and were not given back: {self._tries.owed}; nothing more is sent"
@@ -385,6 +382,15 @@ class _Plain:
         """Send one command."""
         self._write_down(command)
         return self._card.transmit(command)
+
+
+def never(command: Command) -> str:
+    """Answer why a declared command is never sent to a card that somebody needs again; nothing if it may be."""
+    if command.danger is Danger.IRREVERSIBLE:
+        return "changes what nothing brings back"
+    if command.name in _USES_UP:
+        return "uses up what no command gives back that may be sent"
+    return "would have the card tell a secret" if any(one.secret for one in command.response) else ""
 
 
 def _performed(command: bytes) -> bool:

@@ -3,6 +3,7 @@
 What is spent and not given back is in the card's ledger before that command leaves, so that the next run knows.
 """
 
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Final
 
 from bsim.fuzz.ledger import Ledger
 
+_LEFT: Final = re.compile(r"(\d+) tries left")
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -63,6 +65,17 @@ class Tries:
         """Take note that what was spent is not back."""
         if self.left is not None:
             self.lowest = self.left if self.lowest is None else min(self.lowest, self.left)
+
+    def objection(self, prompt: str) -> str:
+        """What is wrong with the tries a card tells of after a wrong BPIN; nothing if they are those it must have."""
+        told, left = _LEFT.search(prompt), self.left or 0
+        # After the right BPIN was typed tries are owed that an honest card never lost.
+        most = left + self.owed - 1
+        if told is not None and left <= int(told[1]) <= most:
+            return ""
+        more = told is not None and int(told[1]) > most
+        hint = f"; now it has --tries-left {int(told[1]) + 1}" if told is not None and more else ""
+        return f"the BPIN has other tries left than {most}: the card says {prompt!r}{hint}"
 
     def given_back(self) -> None:
         """Take note that the card took the right BPIN, which gives all tries back."""
