@@ -276,7 +276,7 @@ class SafeCard:
                 break
             self.account.wrong += 1
             raise SafetyStop(
-                f"the card does not take the BPIN it was given (--bpin), and says {typist.told!r}: one try is spent, and the run ends"
+                f"the card does not take the BPIN it was given (--bpin), and says {typist.told!r}: a try is spent"
             )
         raise SafetyStop(
             f"tries of the BPIN that may be lost and were not given back: {self._tries.owed}; nothing more is sent"
