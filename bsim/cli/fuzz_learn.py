@@ -82,7 +82,7 @@ def _symbols(args: argparse.Namespace, life: str | None) -> "Alphabet":
     if args.on == "ram":
         return symbols
     from bsim.fuzz.grammar import grammar
-    from bsim.fuzz.safe import never
+    from bsim.fuzz.rules import never
 
     commands = {entry.name: entry.command for entry in grammar().entries}
     return {name: step for name, step in symbols.items() if name not in commands or not never(commands[name])}

@@ -14,7 +14,8 @@ from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
-from bsim.fuzz.safe import SafeCard, never
+from bsim.fuzz.rules import never
+from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, SEND, Step
 from bsim.lab.guard import Unsafe
 from bsim.ports import CardLost

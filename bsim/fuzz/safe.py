@@ -10,33 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from bsim.apdu import body
-from bsim.applets.proactive import TerminalResponse
+from bsim.fuzz.account import Account
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger
+from bsim.fuzz.rules import ANSWER, ASKS, LEAST, MOST, USES_UP, never, performed, shown, typed_text
 from bsim.fuzz.tries import Tries, uninterrupted
 from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
 from bsim.lab.guard import FLOOR, Unsafe, danger_of, declared
 from bsim.lab.pcsc import ReaderError
 from bsim.ports import Card, CardLost
-from bsim.spec import Command, Danger, encode, spec
-from bsim.sw import OK, SwError
+from bsim.spec import Danger, encode, spec
+from bsim.sw import OK
 
 NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
 _SOON, _LATER = 0.25, 2.0
-_ANSWER: Final = spec().applets["uicc"].commands["TERMINAL_RESPONSE"]
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
 _FETCHED: Final = encode(_FETCH, {"le": 256}).encode()
-_WAITS: Final = 0x91
-_ASKS: Final = frozenset({"TERMINAL_RESPONSE", "VERIFY_BPIN"})
-# Slots, files, assets and applications: what takes them away again is irreversible itself, or nothing does.
-_USES_UP: Final = frozenset({"DERIVE_KEY", "CREATE_FILE", "ADD_ASSET", "TRANSFER_ASSET", "GP_INSTALL"})
-_LEAST, _MOST = 4, 261  # a header; a short APDU with all the data and Le there can be. ISO/IEC 7816-3 12.1.3
+_WAITS: Final = b"\x91"
 _WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: that a card lost them is not likely
 _ATTEMPTS: Final = 3  # to give tries back, where the card is lost meanwhile
-_RESERVE: Final = _ATTEMPTS * _ANSWER.nv_writes
+_RESERVE: Final = _ATTEMPTS * ANSWER.nv_writes
 _UNPROVEN: Final = "nothing is typed before the card took the right BPIN"
 
 
@@ -60,26 +55,6 @@ class Policy:
     wrong: bool = True
 
 
-@dataclass(slots=True)
-class Account:
-    """What a run has done to the card."""
-
-    sent: int = 0
-    refused: int = 0
-    writes: int = 0
-    wrong: int = 0
-    irreversible: int = 0
-    lowest_tries: int | None = None
-    pending: int = 0
-    recovered: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """For reports."""
-        told = {"sent": self.sent, "refused": self.refused, "writes": self.writes, "tries_spent": self.wrong}
-        told |= {"tries_pending": self.pending, "irreversible": self.irreversible, "recovered": self.recovered}
-        return told if self.lowest_tries is None else told | {"lowest_tries": self.lowest_tries}
-
-
 class SafeCard:
     """A guarded card; itself a card. Unsafe is raised for what is not sent, SafetyStop where the run must end."""
 
@@ -94,11 +69,10 @@ class SafeCard:
         self._reserve = 0  # writes that are put down for giving tries back
         self._begun = False
         self._doubtful = False  # the right BPIN was typed, and what the card says to it is still to be fetched
-        self.account: Final = Account()
+        self.account: Final = Account(self._tries)
         self.untyped = ""
         """Why nothing is typed; nothing where the right BPIN was taken."""
         self.on_loss: Callable[[], None] = lambda: None
-        self._tally()
 
     def begin(self) -> None:
         """Have the card take the right BPIN, before anything else is done to it; it is left reset.
@@ -151,7 +125,7 @@ class SafeCard:
         return response
 
     def _write_down(self, command: bytes) -> None:
-        self._journal.about_to(_shown(command))
+        self._journal.about_to(shown(command))
         self.account.sent += 1
 
     def healthy(self) -> None:
@@ -162,17 +136,17 @@ class SafeCard:
 
     def _judge(self, command: bytes) -> str | None:
         """Refuse what is not permitted: Unsafe. Answers what is about to be typed, if that is what the command does."""
-        if not _LEAST <= len(command) <= _MOST:
+        if not LEAST <= len(command) <= MOST:
             raise self._refusal(command, "is none that a reader carries")
         danger, policy = danger_of(command), self._policy
         found = declared(command) if len(command) >= 4 else []
-        typed = _text(command) if any(entry.name == _ANSWER.name for entry in found) else None
+        typed = typed_text(command) if any(entry.name == ANSWER.name for entry in found) else None
         if not policy.unsafe:
             if danger is Danger.IRREVERSIBLE:
                 raise self._refusal(command, "changes what nothing brings back")
             if words := next(filter(None, map(never, found)), ""):
                 raise self._refusal(command, words)
-            if danger is Danger.CONSUMES_TRY and not {entry.name for entry in found} <= _ASKS:
+            if danger is Danger.CONSUMES_TRY and not {entry.name for entry in found} <= ASKS:
                 raise self._refusal(command, "may spend a try of a PIN or key that is never guessed")
             if danger is not Danger.SAFE and not policy.writes:
                 raise self._refusal(command, "changes what the card keeps")
@@ -184,7 +158,7 @@ class SafeCard:
         self.account.writes += costs
         if typed is not None:
             self._reserve = _RESERVE
-        lasting = danger is Danger.IRREVERSIBLE or any(entry.name in _USES_UP for entry in found)
+        lasting = danger is Danger.IRREVERSIBLE or any(entry.name in USES_UP for entry in found)
         self.account.irreversible += lasting
         return typed
 
@@ -211,12 +185,12 @@ class SafeCard:
     def _type(self, command: bytes, typed: str) -> bytes:
         """Type what is permitted; a try is spent before, and given back when the card has taken the right BPIN."""
         prompt, wrong = self._prompt, typed != self._policy.bpin
-        self._spend(wrong=wrong)
+        self._tries.spend(wrong=wrong)
         response = self._exchange(command)
         if wrong:
             self._repair(response)
-        elif CURRENT in prompt and _performed(command):
-            self._doubtful = response[-2] == _WAITS
+        elif CURRENT in prompt and performed(command):
+            self._doubtful = response[-2:-1] == _WAITS
             if response[-2:] == OK:
                 self._proven()
         return response
@@ -224,16 +198,16 @@ class SafeCard:
     def _repair(self, response: bytes) -> None:
         """The card asks again after a wrong BPIN: it is given the right one, and only then is anything objected to."""
         objection = ""
-        command = fetched(self._exchange(_FETCHED)) if response[-2] == _WAITS else None
+        command = fetched(self._exchange(_FETCHED)) if response[-2:-1] == _WAITS else None
         if command is None or CURRENT not in command.text:
             objection = "a wrong BPIN was typed, and the card does not ask again"
             self._give_back()
         else:
             objection = self._tries.objection(command.text)
-            self._reserve -= _ANSWER.nv_writes
-            self._spend(wrong=False)
+            self._reserve -= ANSWER.nv_writes
+            self._tries.spend(wrong=False)
             response = self._exchange(answer(command, self._policy.bpin))
-            self._doubtful = response[-2] == _WAITS
+            self._doubtful = response[-2:-1] == _WAITS
             if response[-2:] == OK:
                 self._proven()
             elif not self._doubtful or objection:
@@ -243,26 +217,13 @@ class SafeCard:
             raise SafetyStop(objection)
 
     def _give_back(self, *, begins: bool = False) -> None:
-        """Have the card take the right BPIN, from a reset, which gives all tries back; SafetyStop if it does not."""
+        """Have the card take the right BPIN, which gives all tries back; SafetyStop if it does not."""
         owed = self._tries.owed
         for _ in range(_ATTEMPTS):
-            if not self._tries.last_room or self._reserve < _ANSWER.nv_writes:
+            if not self._tries.last_room or self._reserve < ANSWER.nv_writes:
                 break
             try:
-                self._card.reset()
-                typist = Typist(self._exchange)
-                asked = typist.asked()
-                if asked is None and begins:
-                    self.untyped = "nothing is typed: the card does not ask for its BPIN"
-                    self._card.reset()
-                    return
-                if asked is not None:
-                    self._reserve -= _ANSWER.nv_writes
-                    self._spend(wrong=False)
-                    if typist.taken(answer(asked, self._policy.bpin)):
-                        self._proven()
-                        self._card.reset()
-                        return
+                taken = self._retyped()
             except (CardLost, ReaderError) as fault:
                 self._recover(fault)
                 if begins and self._tries.owed > owed:  # it may be wrong, and is typed once
@@ -270,17 +231,34 @@ class SafeCard:
                 continue
             finally:
                 self._prompt, self._doubtful = "", False
-                self._tries_missing()
-            self._tries.proven = False
-            if asked is None:
-                break
-            self.account.wrong += 1
-            raise SafetyStop(
-                f"the card does not take the BPIN it was given (--bpin), and says {typist.told!r}: a try is spent"
-            )
+                self._tries.missing()
+            if taken:
+                return
+            if begins:
+                self.untyped = "nothing is typed: the card does not ask for its BPIN"
+                return
+            break
+        self._tries.proven = False
         raise SafetyStop(
             f"tries of the BPIN that may be lost and were not given back: {self._tries.owed}; nothing more is sent"
         )
+
+    def _retyped(self) -> bool:
+        """Type the right BPIN, from a reset to a reset; False if the card does not ask, SafetyStop if it refuses it."""
+        self._card.reset()
+        typist = Typist(self._exchange)
+        asked = typist.asked()
+        if asked is not None:
+            self._reserve -= ANSWER.nv_writes
+            self._tries.spend(wrong=False)
+            if not typist.taken(answer(asked, self._policy.bpin)):
+                self._tries.refused()
+                raise SafetyStop(
+                    f"the card does not take the BPIN it was given (--bpin), and says {typist.told!r}: a try is spent"
+                )
+            self._proven()
+        self._card.reset()
+        return asked is not None
 
     def _settle(self) -> None:
         """Give back what is owed, where the BPIN is known to be right."""
@@ -303,24 +281,9 @@ class SafeCard:
         self._reserve = _RESERVE
         return ""
 
-    def _spend(self, *, wrong: bool) -> None:
-        self._tries.spend(wrong=wrong)
-        self.account.wrong += wrong
-        self._tally()
-
     def _proven(self) -> None:
         self._doubtful = False
-        self._tries.proven = True
         self._tries.given_back()
-        self._tally()
-
-    def _tries_missing(self) -> None:
-        if self._tries.owed:
-            self._tries.missing()
-        self._tally()
-
-    def _tally(self) -> None:
-        self.account.lowest_tries, self.account.pending = self._tries.lowest, self._tries.owed
 
     def _note(self, command: bytes, response: bytes) -> None:
         """Take note of what the card asks."""
@@ -329,7 +292,9 @@ class SafeCard:
             self._prompt = "" if asked is None else asked.text
             if self._doubtful and NEW in self._prompt:  # who is asked for a new one knew the old one
                 self._proven()
-        elif command[1:2] == bytes((_ANSWER.ins,)) and response[-2] in TAKEN:
+            elif self._doubtful and CURRENT in self._prompt:  # in this coding the card does not take it
+                self._tries.urgent = True
+        elif command[1:2] == bytes((ANSWER.ins,)) and response[-2:-1] in TAKEN:
             self._prompt = ""
 
     def _kept(self, call: Callable[[], bytes]) -> bytes:
@@ -337,7 +302,7 @@ class SafeCard:
         try:
             return call()
         except (CardLost, ReaderError) as fault:
-            self._tries_missing()
+            self._tries.missing()
             self._recover(fault)
             self._settle()
             self.on_loss()
@@ -382,36 +347,3 @@ class _Plain:
         """Send one command."""
         self._write_down(command)
         return self._card.transmit(command)
-
-
-def never(command: Command) -> str:
-    """Answer why a declared command is never sent to a card that somebody needs again; nothing if it may be."""
-    if command.danger is Danger.IRREVERSIBLE:
-        return "changes what nothing brings back"
-    if command.name in _USES_UP:
-        return "uses up what no command gives back that may be sent"
-    return "would have the card tell a secret" if any(one.secret for one in command.response) else ""
-
-
-def _performed(command: bytes) -> bool:
-    """Whether a TERMINAL RESPONSE says that the terminal did as it was asked."""
-    try:
-        start, end, _ = body(command)
-        return TerminalResponse.parse(command[start:end]).performed
-    except SwError:
-        return False
-
-
-def _text(command: bytes) -> str | None:
-    """What a TERMINAL RESPONSE types: no BPIN where it cannot be read, None where nothing is typed."""
-    try:
-        start, end, _ = body(command)
-        return TerminalResponse.parse(command[start:end]).text
-    except SwError:
-        return "\0" if any(byte & 0x7F == 0x0D for byte in command[4:]) else None
-
-
-def _shown(command: bytes) -> str:
-    """A command with what may be secret left out."""
-    secret = len(command) < 4 or any(one.secret for entry in declared(command) for one in entry.data)
-    return f"{command[:5].hex().upper()}{'..' if secret and len(command) > 5 else command[5:].hex().upper()}"

@@ -28,6 +28,8 @@ class Tries:
         """None: not known."""
         self.lowest = self.left
         """The fewest there were, after something wrong was typed, or what was typed was lost."""
+        self.wrong = 0
+        """How many a wrong BPIN spent."""
         self.proven = False
         """Whether the card took the BPIN that is held to be right."""
         self.urgent = False
@@ -58,12 +60,18 @@ class Tries:
         self._ledger.lose()
         self.left = max(0, (self.left or 0) - 1)
         if wrong:
+            self.wrong += 1
             self.urgent = True
             self.missing()
 
+    def refused(self) -> None:
+        """Take note that what was held to be the right BPIN is wrong."""
+        self.wrong += 1
+        self.proven = False
+
     def missing(self) -> None:
-        """Take note that what was spent is not back."""
-        if self.left is not None:
+        """Take note of what is not back, if anything is."""
+        if self.owed and self.left is not None:
             self.lowest = self.left if self.lowest is None else min(self.lowest, self.left)
 
     def objection(self, prompt: str) -> str:
@@ -80,7 +88,7 @@ class Tries:
     def given_back(self) -> None:
         """Take note that the card took the right BPIN, which gives all tries back."""
         self._ledger.found()
-        self.urgent = False
+        self.proven, self.urgent = True, False
         self.left = self._told
 
 

@@ -10,8 +10,8 @@ from bsim.spec import encode, spec
 
 CURRENT: Final = "Enter BPIN"
 NEW: Final = "new BPIN"
-TAKEN: Final = frozenset({0x90, 0x91})
-_WAITS: Final = 0x91
+TAKEN: Final = frozenset({b"\x90", b"\x91"})
+_WAITS: Final = b"\x91"
 _UICC: Final = spec().applets["uicc"].commands
 _WALLET: Final = spec().applets["wallet"]
 _PROFILE: Final = encode(_UICC["TERMINAL_PROFILE"], {"profile": b"\xff" * 4}).encode()
@@ -35,7 +35,7 @@ class Typist:
     def asked(self) -> ProactiveCommand | None:
         """Have the card, just reset, ask for its BPIN; None if it does not."""
         self._serve(self._send(_PROFILE))
-        if self._send(_SELECT)[-2] not in TAKEN:
+        if self._send(_SELECT)[-2:-1] not in TAKEN:
             return None
         # Where the right is missing before, it shows afterwards whether it is there.
         self._looked = self._send(_LOOK)[-2:] in _NO_RIGHT
@@ -45,7 +45,7 @@ class Typist:
     def taken(self, command: bytes) -> bool:
         """Send what types it; whether the card plainly took it."""
         response = self._send(command)
-        if self._serve(response) is not None or response[-2] not in TAKEN:
+        if self._serve(response) is not None or response[-2:-1] not in TAKEN:
             return False
         if self._looked:
             return self._send(_LOOK)[-2:] not in _NO_RIGHT
@@ -54,7 +54,7 @@ class Typist:
     def _serve(self, response: bytes) -> ProactiveCommand | None:
         """Do as the card asks, until it asks for something to be typed: answers that."""
         for _ in range(_MOST):
-            if response[-2] != _WAITS:
+            if response[-2:-1] != _WAITS:
                 return None
             command = fetched(self._send(_FETCH))
             if command is None:
