@@ -271,19 +271,21 @@ def test_markdown_tells_each_finding(run):
 def test_what_a_real_card_was_told_is_masked(run):
     report = run[0]
     typed = bytes.fromhex("801400001281030123048202828183010" + "08D0704313233343536")
+    backup = "01" + 30 * "C5A7"
     forms = reports.FORMATS.values()
     finding = replace(
         report.findings[0],
-        steps=((0, typed, 0),),
-        names=("TERMINAL_RESPONSE",),
-        answers=("9000",),
+        steps=((0, typed, 0), (0, bytes.fromhex("8074000108") + b"Passw0rd", 0)),
+        names=("TERMINAL_RESPONSE", "EXPORT_SEED"),
+        answers=("9000", "9000 " + backup),
     )
     seen = {
         target: [make(replace(report, findings=(replace(finding, target=target),))) for _, make in forms]
         for target in ("ram", "reader:0")
     }
     assert any("313233343536" in text for text in seen["ram"])
-    assert not any("313233343536" in text for text in seen["reader:0"])
+    assert any("C5A7C5A7" in text for text in seen["ram"])
+    assert not any("313233343536" in text or "C5A7C5A7" in text for text in seen["reader:0"])
 
 
 def test_reports_are_written_again_from_the_folder(run, tmp_path, capsys):

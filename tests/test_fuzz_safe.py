@@ -428,6 +428,39 @@ def test_what_is_owed_in_doubt_is_no_miscount(guarded: Guard) -> None:
     assert (safe.account.pending, tries(card.uicc), card.lowest) == (0, 10, 9)
 
 
+class Misreading(Watched):
+    """A card that reads the right BPIN as another one, as it may where it is in a coding that it does not know."""
+
+    misreads = False
+
+    def transmit(self, command: bytes) -> bytes:
+        return super().transmit(command.replace(BPIN.encode(), WRONG.encode()) if self.misreads else command)
+
+
+def test_the_right_bpin_that_is_taken_for_another_is_made_good(guarded: Guard) -> None:
+    card = Misreading(by_hand().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    command, card.misreads = asked(safe), True
+    assert "9 tries left" in fetch(safe, respond(safe, command, BPIN)).text
+    assert safe.account.pending == 1
+    card.misreads = False
+    safe.reset()
+    assert (safe.account.pending, tries(card.uicc), card.lowest) == (0, 10, 9)
+
+
+def test_the_right_bpin_that_is_refused_ends_the_run(guarded: Guard) -> None:
+    card = Misreading(by_hand().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    command, card.misreads = asked(safe), True
+    fetch(safe, respond(safe, command, BPIN))
+    with pytest.raises(SafetyStop, match="does not take the BPIN"):
+        safe.leave()
+    safe.leave()
+    assert (safe.account.pending, tries(card.uicc)) == (2, 8)
+
+
 def test_a_dialogue_left_open_after_a_wrong_bpin_is_made_good(guarded: Guard) -> None:
     """The right BPIN was typed, and what the card asked then was never fetched: that it took it is not proven."""
     card = Watched(by_hand().card)

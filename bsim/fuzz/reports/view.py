@@ -6,6 +6,7 @@ from bsim.fuzz.finding import Finding, line
 from bsim.fuzz.oracles import CHECKS
 from bsim.fuzz.result import RunReport
 from bsim.fuzz.steps import RESET, text
+from bsim.lab.record import CIPHERTEXT
 from bsim.spec import spec
 from bsim.spec.decode import Decoder
 
@@ -56,7 +57,7 @@ def cwe(finding: Finding) -> int:
 
 
 def _masked(finding: Finding) -> list[str]:
-    decoder, shown = Decoder(spec()), []
+    decoder, shown = Decoder(spec(), hide=CIPHERTEXT), []
     for name, step, answered in zip(finding.names, finding.steps, finding.answers, strict=True):
         if step[0] == RESET:
             decoder.reset()
