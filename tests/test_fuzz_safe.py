@@ -287,6 +287,14 @@ def signalled(_card: Mishap, response: bytes) -> bytes:
     return response
 
 
+def signalled_and_lost(card: Mishap, response: bytes) -> bytes:
+    return lost(card, signalled(card, response))
+
+
+def signalled_and_in_other_words(card: Mishap, response: bytes) -> bytes:
+    return other_words(card, signalled(card, response))
+
+
 def other_words(_card: Mishap, _response: bytes) -> bytes:
     return b"\x63\x00"
 
@@ -308,6 +316,8 @@ def test_a_wrong_try_is_given_back_at_once(guarded: Guard) -> None:
         (interrupted, KeyboardInterrupt),
         (signalled, KeyboardInterrupt),
         (other_words, SafetyStop),
+        (signalled_and_lost, KeyboardInterrupt),
+        (signalled_and_in_other_words, SafetyStop),
     ],
 )
 def test_a_try_is_given_back_before_the_run_ends(
@@ -373,6 +383,24 @@ def test_a_card_that_refuses_the_bpin_is_not_fuzzed(place: Place, no_fsync: None
         assert tries(uicc) == card.lowest == left
     report = CardCampaign(card, Options(seed=1, max_apdus=500), Policy(cards.BPIN, 10), place, "sim").run()
     assert (report.exit, tries(uicc)) == (Exit.CLEAN, 10)
+
+
+def test_a_run_that_cannot_give_a_try_back_is_no_clean_one(
+    place: Place, no_fsync: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bsim.fuzz.safe._PATIENCE", 0.0)
+    uicc, _ = cards.make("operational")
+    card = Watched(uicc)
+    campaign = CardCampaign(card, Options(seed=1, max_apdus=1), Policy(cards.BPIN, 10), place, "sim")
+    campaign.safe.begin()
+    respond(campaign.safe, asked(campaign.safe), "")  # an empty text is a wrong BPIN
+    respond(campaign.safe, asked(campaign.safe, "UPDATE_BPIN"), cards.BPIN)
+    assert campaign.safe.account.pending == 1
+    monkeypatch.setattr(card, "reset", lambda: lost(card, b""))  # type: ignore[arg-type]
+    report = campaign.run()
+    assert report.exit is Exit.SAFETY
+    assert report.safety is not None
+    assert report.safety["tries_pending"] == 1
 
 
 def test_a_card_that_is_lost_while_its_bpin_is_first_typed_is_not_typed_at_again(guarded: Guard) -> None:

@@ -101,8 +101,12 @@ class SafeCard:
 
     def leave(self) -> None:
         """Leave the card reset, all tries given back that it may have lost."""
-        self.reset()
-        self._settle()
+        if not self._tries.owed:
+            self.reset()
+            return
+        with uninterrupted():
+            self.reset()
+            self._settle()
 
     def transmit(self, command: bytes) -> bytes:
         """Send one command, if it is permitted."""

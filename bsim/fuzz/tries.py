@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 from bsim.fuzz.ledger import Ledger
+from bsim.ports import CardLost
 
 _LEFT: Final = re.compile(r"(\d+) tries left")
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -106,6 +107,11 @@ def uninterrupted() -> Iterator[None]:
     handlers = [(number, signal.signal(number, hold)) for number in _ENDS]
     try:
         yield
+    except CardLost:
+        raise
+    except BaseException:
+        held.clear()  # this ends the run as well, and says more
+        raise
     finally:
         for number, handler in handlers:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
