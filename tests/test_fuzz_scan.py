@@ -97,5 +97,7 @@ def test_an_account_is_looked_at_without_being_written(tmp_path):
 
     assert account_of(tmp_path, b"card") is None
     assert not list(tmp_path.iterdir())
-    Ledger(tmp_path, b"card").write(3, 1_000)
-    assert account_of(tmp_path, b"card") == (64, 1)
+    ledger = Ledger(tmp_path, b"card")
+    ledger.write(3, 1_000)
+    ledger.lose()
+    assert account_of(tmp_path, b"card") == (64, 1, 1)

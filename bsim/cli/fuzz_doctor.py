@@ -109,4 +109,6 @@ def _card(number: int, ledgers: Path | None) -> str:
         return str(fault)
     account = account_of(ledgers or state_folder(), atr + iccid)
     known = "never fuzzed" if account is None else f"{account[0]:,} writes in {account[1]} runs"
+    if account is not None and account[2]:
+        known += f", BPIN tries not given back: {account[2]}"
     return f"ATR {atr.hex().upper()}, ICCID ends {digits(iccid)[-4:] or '?'}, {known}"

@@ -115,13 +115,13 @@ def _read(path: Path) -> dict[str, int]:
     return {name: int(value) for name, value in known.items()}
 
 
-def account_of(folder: Path, identity: bytes) -> tuple[int, int] | None:
-    """Answer the writes and runs a card's ledger has; None if there is none. Nothing is written."""
+def account_of(folder: Path, identity: bytes) -> tuple[int, int, int] | None:
+    """Answer the writes, runs and lost tries a card's ledger has; None if there is none. Nothing is written."""
     path = path_of(folder, identity)
     if not path.exists():
         return None
     known = _read(path)
-    return known.get("writes", 0), known.get("runs", 0)
+    return known.get("writes", 0), known.get("runs", 0), known.get("lost", 0)
 
 
 class Journal:
