@@ -88,6 +88,19 @@ def test_findings_and_their_two_lines(
     assert not list((tmp_path / "findings").glob("*"))
 
 
+@pytest.mark.parametrize(("card", "code", "told"), [("card", 1, "kept: replay it"), ("golden", 2, "no kind of card")])
+def test_a_finding_of_no_card_that_is_made_here_is_told(
+    card: str, code: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "findings"
+    folder.mkdir()
+    (folder / "one.txt").write_text(FINDING.text().replace("one-try-left", card))
+    assert main(["fuzz", "run", "--seed", "1", "--max-apdus", "200", "--dir", str(tmp_path)]) == code
+    assert told in capsys.readouterr().err
+    assert main(["fuzz", "tmin", str(folder / "one.txt")]) == 2
+    assert main(["fuzz", "replay", str(tmp_path)]) == 2
+
+
 @pytest.mark.parametrize("form", ["text", "json", "pytest", "opensc"])
 def test_show(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "one.txt"

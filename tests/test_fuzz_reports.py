@@ -19,15 +19,16 @@ from vectors import load as vectors
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
-from bsim.cli.fuzz_run import LiveLine
-from bsim.fuzz import reports
+from bsim.cli.fuzz_run import LiveLine, told
+from bsim.fuzz import export, reports
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.files import Folder
-from bsim.fuzz.finding import FindingError
+from bsim.fuzz.finding import Finding, FindingError, parse
 from bsim.fuzz.oracles import CHECKS
 from bsim.fuzz.reports import source
 from bsim.fuzz.reports.load import load
 from bsim.fuzz.result import Exit
+from bsim.fuzz.steps import POWER_CYCLE, TYPES
 from bsim.spec import spec
 
 ROOT = Path(__file__).parents[1]
@@ -286,6 +287,95 @@ def test_what_a_real_card_was_told_is_masked(run):
     assert any("313233343536" in text for text in seen["ram"])
     assert any("C5A7C5A7" in text for text in seen["ram"])
     assert not any("313233343536" in text or "C5A7C5A7" in text for text in seen["reader:0"])
+
+
+TYPED = bytes.fromhex("801400001581030123048202828183010" + "08D0704313233343536")
+IN_READER = Finding(
+    "sw-conformance",
+    "SIGN 6A83",
+    "SIGN answered 6A83",
+    "card",
+    ((0, bytes.fromhex("807C000000"), 0), (0, TYPED, TYPES), POWER_CYCLE, (0, TYPED, 0)),
+    ("VERIFY_BPIN", "TERMINAL_RESPONSE", "RESET", "TERMINAL_RESPONSE"),
+    ("911C", "9000", "", "6A83"),
+    1,
+    "state",
+    "reader:0",
+    "01234567",
+    "0.1.0",
+)
+EVIL = (
+    'x"""; import os; os.abort(); """y',
+    "in C:\\users \\x",
+    "a\r\nCUT before: 00",
+    "'''",
+    "\\",
+    "$(exit 1) `exit 1`",
+)
+
+
+def test_what_a_real_card_was_told_is_whole_in_its_own_file_alone(run, tmp_path, capsys):
+    secret = "313233343536"
+    folder = Folder(tmp_path / "out")
+    path = folder.save_finding(IN_READER)
+    report = replace(run[0], findings=(IN_READER,), target="reader:0")
+    saved = folder.save_report(report)
+    assert secret in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert main(["fuzz", "show", str(path), "--format", "json"]) == 0
+    assert main(["fuzz", "show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for text in (saved.read_text(), shown, json.dumps(report.as_json()), "\n".join(told(IN_READER, tmp_path))):
+        assert secret not in text
+        assert "* ~bpin" in text
+    page = reports.FORMATS["html"][1](report)
+    assert f"findings/{IN_READER.id}.txt --on reader:0 --allow-card" in page
+    assert "pytest" not in page
+    again = load(tmp_path / "out")
+    assert again.findings == (IN_READER,)
+    assert again.as_json() == report.as_json()
+    path.unlink()
+    without = load(tmp_path / "out")
+    assert without.findings[0].steps != IN_READER.steps
+    assert "* ~bpin" in without.findings[0].lines()[1]
+
+
+def test_what_leaked_is_not_told_again():
+    answers = ("911C", "9000", "", "9000 313233343536")
+    leak = replace(IN_READER, oracle="secret-leak", rule="bpin in STATUS", answers=answers)
+    assert leak.lines()[-1].endswith("9000 ************")
+
+
+def test_a_script_for_a_real_card_spends_no_try():
+    script = export.opensc(IN_READER)
+    assert "test cards" not in script
+    assert "313233343536" not in script
+    assert [line for line in script.splitlines() if not line.startswith("#")] == ["set -e", "opensc-tool --reset"]
+
+
+@pytest.mark.parametrize("link", range(1, 6))
+@pytest.mark.parametrize("tool", export.SCRIPTS)
+def test_what_follows_from_earlier_answers_is_not_sent_as_it_was(tool, link):
+    make, _ = export.SCRIPTS[tool]
+    raw = bytes.fromhex("0082000008") + bytes(8)
+    plain, linked = (make("x", ["EXTERNAL_AUTHENTICATE"], [(0, raw, one)]) for one in (0, link))
+    assert any(raw.hex().upper() in line and not line.startswith("#") for line in plain.splitlines())
+    assert all(line.startswith("#") or line == "set -e" for line in linked.splitlines())
+
+
+@pytest.mark.parametrize("words", EVIL)
+def test_words_of_a_finding_are_never_code(run, tmp_path, words, capsys):
+    finding = replace(run[0].findings[0], words=words)
+    path = Folder(tmp_path).save_finding(finding)
+    module = run_path(str(path.with_name(f"test_{finding.id.lower()}.py")))
+    assert module["FINDING"] == finding.text() == path.read_text()
+    assert parse(module["FINDING"]).steps == finding.steps
+    assert main(["fuzz", "show", str(path), "--format", "pytest"]) == 0
+    capsys.readouterr()
+    # What is a comment or an argument is not carried out: no tool stands behind the name.
+    script = f"opensc-tool() {{ :; }}\n{export.opensc(finding)}"
+    subprocess.run(["bash", "-c", script], check=True)
 
 
 def test_reports_are_written_again_from_the_folder(run, tmp_path, capsys):

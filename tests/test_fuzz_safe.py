@@ -1,11 +1,14 @@
 """A card that somebody needs again: what the fuzzer may do to it, and what it never does."""
 
 import json
+import shlex
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+from unittest import SkipTest
 
 import pytest
 from helpers import BPIN, ICCID, apdu, bare_card, by_hand, fetch, respond, select
@@ -15,14 +18,20 @@ from bsim.card import Uicc
 from bsim.cli import main
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options
+from bsim.fuzz.card_engine import CardExplorer, CardReplayer
 from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits
+from bsim.fuzz.grammar import grammar
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
+from bsim.fuzz.minimise import Minimiser
+from bsim.fuzz.oracles import OUTSIDE, Judge
+from bsim.fuzz.regress import check
 from bsim.fuzz.result import Exit
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
+from bsim.fuzz.steps import ANSWERS, POWER_CYCLE, TYPES, send
 from bsim.lab.guard import Unsafe, danger_of
 from bsim.lab.subject import OverT0
-from bsim.ports import Card, CardLost, CardRemoved
+from bsim.ports import Card, CardLost, CardMute, CardRemoved
 from bsim.spec import Danger
 
 
@@ -215,6 +224,263 @@ def test_what_is_known_of_a_cards_secrets_is_looked_for_in_its_answers(place: Pl
         campaign = CardCampaign(Telling(uicc), Options(seed=5, max_apdus=1_000), Policy(cards.BPIN), place, "sim")
         found = campaign.run().findings
     assert "secret-leak/bpin in STATUS" in {one.key for one in found}
+
+
+Fuzz = Callable[..., int]
+
+
+@pytest.fixture
+def fuzz(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_fsync: None) -> Fuzz:
+    """Types a command line at a card in a reader, which is the user's own, and whose BPIN is the usual one."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(card: InReader, *words: str) -> int:
+        monkeypatch.setattr("bsim.lab.targets.open_target", lambda *_: card)
+        return main(["fuzz", words[0], "--on", "reader:0", "--allow-card", ICCID, *words[1:]])
+
+    return run
+
+
+RUN = ("run", "--seed", "2", "--max-apdus", "2000", "--ledger", "ledger", "--dir", "out", "-q")
+
+
+def report_of(folder: str = "out") -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(Path(folder, "run.json").read_text())
+    return report
+
+
+class Dying(InReader):
+    """A card that gives `last` for an answer to EXPORT_PUBKEYS, and none at all (None) before it is reset, or ever."""
+
+    last: ClassVar[bytes | None] = None
+    for_good = False
+    dead = False
+
+    def reset(self) -> bytes:
+        if self.dead and self.for_good:
+            raise CardMute("mute")
+        self.dead = False
+        return super().reset()
+
+    def transmit(self, command: bytes) -> bytes:
+        response = super().transmit(command)
+        if command[:2] == b"\x80\xc8":
+            if self.last is not None:
+                return self.last
+            self.dead = True
+        if self.dead:
+            raise CardMute("mute")
+        return response
+
+
+@pytest.mark.parametrize("last", [None, b"", b"\x90"])
+def test_a_card_that_goes_mute_is_a_finding(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch, last: bytes | None) -> None:
+    monkeypatch.setattr(Dying, "last", last)
+    card = Dying(bare_card().card)
+    assert fuzz(card, *RUN) == 1
+    found = report_of()["findings"]
+    assert found
+    assert all(one["key"].startswith("crash/") and one["key"].endswith(" is not answered") for one in found)
+    assert all(one["steps"][-1]["command"] == "EXPORT_PUBKEYS" for one in found)
+    assert card.out
+
+
+def test_a_card_that_dies_of_a_command_is_a_finding(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bsim.fuzz.safe._PATIENCE", 0.0)
+    monkeypatch.setattr(Dying, "for_good", True)
+    card = Dying(bare_card().card)
+    assert fuzz(card, *RUN) == 3
+    report = report_of()
+    (found,) = report["findings"]
+    assert found["steps"][-1]["command"] == "EXPORT_PUBKEYS"
+    assert f"{found['id']} was not verified: the card does not come back" in report["notes"]
+    assert Path("out", "findings", f"{found['id']}.txt").exists()
+
+
+def test_a_card_that_refuses_everything_is_not_taken_for_a_good_one(fuzz: Fuzz) -> None:
+    class Closed(InReader):
+        def transmit(self, command: bytes) -> bytes:
+            response = super().transmit(command)
+            return b"\x6e\x00" if len(self.sent) > 300 else response
+
+    assert fuzz(Closed(bare_card().card), *RUN, "--checks", "crash") == 3
+    assert "the card answers STATUS with 6E00" in " ".join(report_of()["notes"])
+
+
+class Undeclared(InReader):
+    """A card that answers every change with a status word that is not declared."""
+
+    mended = False
+
+    def transmit(self, command: bytes) -> bytes:
+        response = super().transmit(command)
+        changes = not self.mended and response[-2:] == b"\x90\0" and danger_of(command) is Danger.WRITES
+        return b"\x6a\x99" if changes else response
+
+
+def test_a_finding_outlives_the_budget_it_is_minimised_with(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bsim.fuzz.card_run._SLICE", 1)
+    assert fuzz(Undeclared(bare_card().card), *RUN, "--max-failures", "1", "--no-shrink", "--ledger", "other") == 1
+    spent = report_of()["safety"]["writes"]
+    shutil.rmtree("out")
+    assert fuzz(Undeclared(bare_card().card), *RUN, "--max-nv-writes", str(spent + 1)) == 1
+    report = report_of()
+    (found,) = report["findings"]
+    assert found["steps"][-1]["answer"] == "6A99"
+    (note,) = [note for note in report["notes"] if f"budget of {spent + 1} writes" in note]
+    assert note.startswith(f"{found['id']} might be smaller")
+    assert Path("out", "findings", f"{found['id']}.txt").exists()
+
+
+def test_a_finding_outlives_the_end_of_the_run(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Minimiser) -> None:
+        assert len(list(Path("out", "findings").glob("*.txt"))) == 1  # one that is killed here has it as well
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Minimiser, "run", interrupted)
+    assert fuzz(Undeclared(bare_card().card), *RUN) == 130
+    (found,) = report_of()["findings"]
+    assert found["steps"][-1]["answer"] == "6A99"
+    assert Path("out", "findings", f"{found['id']}.txt").exists()
+
+
+def test_what_an_earlier_run_found_is_told_again(fuzz: Fuzz, capsys: pytest.CaptureFixture[str]) -> None:
+    card = Undeclared(bare_card().card)
+    words = ("campaign", *RUN[1:], "--max-failures", "1")
+    assert fuzz(card, *words) == 1
+    first = report_of()["findings"]
+    card.mended = True
+    capsys.readouterr()
+    assert fuzz(card, *words) == 1
+    assert report_of()["findings"] == first
+    assert f"{first[0]['id']} {first[0]['key']}: kept: replay it with --on reader:0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--engine", "random"], "--engine: not with a card in a reader"),
+        (["--phases", "smoke", "-j", "2"], "--phases, --jobs: not with"),
+        (["--cluster", "local"], "--cluster: not with"),
+        (["--include", "SET_BPIN|TERMINATE"], "no command is left that may be sent"),
+        (["--on", "reader:0,reader:1", "--seeds", "."], "--seeds: not with cards in several readers"),
+    ],
+)
+def test_what_would_not_be_done_in_a_reader_is_refused(
+    fuzz: Fuzz, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    card = InReader(bare_card().card)
+    assert fuzz(card, *RUN, *words) == 2
+    assert told in capsys.readouterr().err
+    assert not card.sent
+    assert not Path("out").exists()
+
+
+def test_the_commands_that_are_named_are_used_and_no_others(place: Place, no_fsync: None) -> None:
+    options = Options(seed=1, commands=("SELECT", "GET_VERSION", "SET_BPIN"))
+    campaign = CardCampaign(Watched(bare_card().card), options, Policy(BPIN), place, "sim")
+    assert {entry.name for entry in campaign.explorer.generator.commands} == {"SELECT", "GET_VERSION"}
+    campaign.tear_down()
+
+
+def test_seeds_are_sent_as_far_as_they_may_be(fuzz: Fuzz, tmp_path: Path) -> None:
+    (tmp_path / "seeds").mkdir()
+    never = apdu("SET_BPIN", bpin=b"111111").hex()
+    steps = f"SELECT 00A40400 08A000000533C000FF\nSET_BPIN {never}\nGET_VERSION 00CA0000 00\n"
+    (tmp_path / "seeds" / "a.txt").write_text(f"# card: operational\n{steps}")
+    card = InReader(bare_card().card)
+    assert fuzz(card, *RUN, "--seeds", "seeds", "--max-apdus", "5") == 0
+    assert bytes.fromhex("00CA000000") in card.sent
+    assert not any(danger_of(command) is Danger.IRREVERSIBLE for command in card.sent)
+
+
+def test_without_shrinking_nothing_is_minimised(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Minimiser, "run", lambda _: pytest.fail("minimised"))
+    assert fuzz(Undeclared(bare_card().card), *RUN, "--max-failures", "1", "--no-shrink") == 1
+
+
+def test_the_line_of_a_finding_in_a_reader_works(fuzz: Fuzz, capsys: pytest.CaptureFixture[str]) -> None:
+    card = Undeclared(bare_card().card)
+    assert fuzz(card, *RUN, "--max-failures", "1", "--tries-left", "10") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith("pytest ") for line in lines)
+    assert not list(Path("out", "findings").glob("*.py"))
+    (line,) = [shlex.split(line) for line in lines if line.startswith("bsim fuzz replay ")]
+    assert line[4:6] == ["--on", "reader:0"]
+    assert line[6:8] == ["--allow-card", ICCID]
+    for mended in (False, True):
+        card.mended, card.out = mended, False
+        assert main(line[1:]) == (0 if mended else 1)
+        assert ("+ FIXED" if mended else "x FAILED") in capsys.readouterr().out
+        assert card.out
+    assert main([*line[1:], "--bpin", "BPIN"]) == 2
+    assert "put the BPIN of your card there" in capsys.readouterr().err
+    assert main([*line[1:], "--on", "card.bsim"]) == 2
+    path = line[3]
+    assert main(["fuzz", "replay", path]) == 2
+    assert "to be replayed with --on reader:0" in capsys.readouterr().out
+    assert main(["fuzz", "replay", path, "--allow-card", ICCID]) == 2
+    assert main(["fuzz", "tmin", path]) == 2
+    assert main(["fuzz", "show", path, "--format", "pytest"]) == 2
+    assert "bsim fuzz replay" in capsys.readouterr().err
+    with pytest.raises(SkipTest, match="reader:0"):
+        check(Path(path).read_text())
+
+
+@pytest.mark.parametrize(
+    ("card", "step", "told"),
+    [
+        ("card", apdu("SET_BPIN", bpin=b"111111").hex(), "not replayed to its end"),
+        ("operational", "00CA0000 00", "to be replayed with no --on"),
+        ("golden", "00CA0000 00", "no kind of card 'golden'"),
+    ],
+)
+def test_what_cannot_be_replayed_is_not_called_mended(
+    fuzz: Fuzz, capsys: pytest.CaptureFixture[str], card: str, step: str, told: str
+) -> None:
+    Path("one.txt").write_text(f"# key: crash/here\n# card: {card}\n# target: ram\nX {step}\n")
+    assert fuzz(InReader(bare_card().card), "replay", "one.txt", "--ledger", "ledger") == 2
+    assert told in capsys.readouterr().out
+
+
+def test_what_the_twin_would_lose_is_not_sent(guarded: Guard) -> None:
+    """Whatever the declaration says of it."""
+    heads = ("00A4040008A000000533C000FF", "801000000170", "807C000000", "8012000020")
+    asked = [bytes.fromhex(head) for head in heads]
+    types = bytes.fromhex("8014000015810301230482028281830100") + b"\x8d\x07\x04" + cards.BPIN.encode()
+    path = [*map(send, asked), send(types, TYPES)]
+    lost, kept = (send(grammar().by_name[name].examples[0]) for name in ("RESTORE_SEED", "EXPORT_PUBKEYS"))
+    card = Watched(bare_card().card)
+    safe = guarded(Policy(BPIN), card)
+    for pretest in (True, False):
+        explorer = CardExplorer(grammar(), Judge(OUTSIDE), safe, BPIN, 1, pretest=pretest)
+        assert explorer._permitted([*path, kept])
+        assert explorer._permitted([*path, lost]) is not pretest
+    assert not card.sent
+
+
+def test_no_path_goes_on_after_a_wrong_bpin(place: Place, no_fsync: None) -> None:
+    """The guard types the right one after it, which no step says: such a path would lead elsewhere."""
+    uicc, _ = cards.make("operational")
+    with cards.quick_backups():
+        campaign = CardCampaign(Watched(uicc), Options(seed=5, max_apdus=6_000), Policy(cards.BPIN, 10), place, "sim")
+        tear_down = campaign.tear_down
+        campaign.tear_down = lambda: None  # type: ignore[method-assign]
+        report = campaign.run()
+        assert report.safety is not None
+        assert report.safety["tries_spent"] > 0
+        explorer, safe = campaign.explorer, campaign.safe
+        replayer = CardReplayer(grammar(), Judge(OUTSIDE), explorer.rig, safe)
+        for path in explorer._paths[:150]:
+            replayer.run("card", path)
+            assert "wrong BPIN" not in replayer.refused
+        asked = [send(apdu("VERIFY_BPIN")), send(bytes.fromhex("8012000020"))]
+        wrong = send(bytes.fromhex("8014000015810301230482028281830100") + b"\x8d\x07\x04000000", ANSWERS)
+        profile = [send(bytes.fromhex("801000000170")), send(bytes.fromhex("00A4040008A000000533C000FF"))]
+        assert replayer.run("card", [*profile, *asked, wrong, POWER_CYCLE]) == (None, 6)
+        assert "wrong BPIN was typed" in replayer.refused
+        tear_down()
+    assert tries(uicc) == 10
 
 
 def test_without_known_tries_nothing_is_typed(place: Place, no_fsync: None) -> None:

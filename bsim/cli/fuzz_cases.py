@@ -2,21 +2,29 @@
 
 import argparse
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, print_json
 from bsim.cli.fuzz_part import Parts, corpus, part, writable
 from bsim.cli.fuzz_plant import add_plant
+from bsim.cli.fuzz_reader import add_reader_options, given_for_reader, safe_card
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bsim.fuzz.card_engine import CardReplayer
     from bsim.fuzz.finding import Finding
     from bsim.fuzz.replay import Replayer
+    from bsim.fuzz.safe import SafeCard
 
 _REPLAY: Final = """\
 examples:
   bsim fuzz replay night                       every finding of a campaign
-  bsim fuzz replay night/findings/7QK2.txt     + fixed, x still there, ! not to be read
+  bsim fuzz replay night/findings/7QK2.txt     + fixed, x still there, ! not to be read, or not replayed
+  bsim fuzz replay out/findings/7QK2.txt --on reader:0 --allow-card 8986030000000000072 --bpin 123456
 """
 _TMIN: Final = """\
 example:
@@ -37,6 +45,8 @@ def add(parts: Parts) -> None:
     """Declare all four."""
     one = part(parts, "replay", "send again what was found, and see whether it still stands", _REPLAY, replay)
     one.add_argument("path", metavar="FILE|DIR", type=Path)
+    one.add_argument("--on", metavar="TARGET", default="ram", help="ram, or reader:NAME for what was found there")
+    add_reader_options(one)
     add_plant(one)
     add_json(one)
     one = part(parts, "tmin", "minimise one finding", _TMIN, tmin)
@@ -51,26 +61,58 @@ def add(parts: Parts) -> None:
 
 
 def replay(args: argparse.Namespace) -> int:
-    """Replay; 1 if something still stands, 2 if a file cannot be read."""
-    from bsim.fuzz import cards
-
+    """Replay; 1 if something still stands, 2 if a file cannot be read, or was not replayed."""
     told: list[dict[str, object]] = []
     worst = 0
-    with cards.quick_backups():
-        replayer = _replayer()
-        with replayer.ready():
-            for path in _files(args.path):
-                code, one = _replayed(replayer, path)
-                worst = max(worst, code)
-                told.append(one)
-                if not args.json:
-                    _say(one)
+    files = _files(args.path)
+    with _replaying(args) as replayer:
+        for path in files:
+            code, one = _replayed(replayer, path)
+            worst = max(worst, code)
+            told.append(one)
+            if not args.json:
+                _say(one)
     if args.json:
         print_json(told)
     return worst
 
 
+@contextmanager
+def _replaying(args: argparse.Namespace) -> "Iterator[Replayer]":
+    """What replays: on emulated cards, or on the one in a reader within the rules of safe mode."""
+    from bsim.fuzz import cards
+    from bsim.fuzz.finding import BPIN_HERE
+    from bsim.lab.targets import is_real
+
+    if args.on == "ram":
+        if given := given_for_reader(args):
+            raise UsageError(f"{', '.join(given)}: for a card in a reader (--on reader:NAME)")
+        with cards.quick_backups():
+            replayer = _replayer()
+            with replayer.ready():
+                yield replayer
+        return
+    if not is_real(args.on) or "," in args.on:
+        raise UsageError(f"--on {args.on}: findings are replayed on ram, or on one reader:NAME")
+    if args.bpin == BPIN_HERE:
+        raise UsageError(f"--bpin {BPIN_HERE}: put the BPIN of your card there")
+    with safe_card(args) as safe:
+        on_card = _card_replayer(args, safe)
+        with on_card.ready():
+            yield on_card
+
+
+def _card_replayer(args: argparse.Namespace, safe: "SafeCard") -> "CardReplayer":
+    from bsim.fuzz.card_engine import CardReplayer
+    from bsim.fuzz.card_rig import CardRig
+    from bsim.fuzz.grammar import grammar
+    from bsim.fuzz.oracles import OUTSIDE, Judge
+
+    return CardReplayer(grammar(), Judge(OUTSIDE), CardRig(grammar(), safe, args.bpin), safe)
+
+
 def _replayed(replayer: "Replayer", path: Path) -> tuple[int, dict[str, object]]:
+    from bsim.fuzz.card_engine import CardReplayer
     from bsim.fuzz.files import read_finding
     from bsim.fuzz.finding import FindingError, answer
 
@@ -78,7 +120,14 @@ def _replayed(replayer: "Replayer", path: Path) -> tuple[int, dict[str, object]]
         finding = read_finding(path)
     except FindingError as fault:
         return 2, {"file": str(path), "outcome": "error", "what": str(fault)}
+    one: dict[str, object] = {"file": str(path), "id": finding.id, "key": finding.key}
+    on_card = isinstance(replayer, CardReplayer)
+    if finding.in_reader is not on_card:
+        what = f"found on {finding.target or 'ram'}: to be replayed with {finding.where or 'no --on'}"
+        return 2, one | {"outcome": "error", "what": what}
     hit, used = replayer.run(finding.root, finding.steps, finding.key)
+    if hit is None and isinstance(replayer, CardReplayer) and replayer.refused:
+        return 2, one | {"outcome": "error", "what": f"not replayed to its end: {replayer.refused}"}
     outcome = "fixed" if hit is None else "still" if hit.key == finding.key else "another"
     changed = [
         {"step": at, "command": name, "was": was, "is": now}
@@ -87,8 +136,7 @@ def _replayed(replayer: "Replayer", path: Path) -> tuple[int, dict[str, object]]
         )
         if (now := answer(data, sw)) != was
     ]
-    one: dict[str, object] = {"file": str(path), "id": finding.id, "key": finding.key, "outcome": outcome}
-    one |= {"what": hit.words if hit is not None else "", "steps": used, "changed": changed}
+    one |= {"outcome": outcome, "what": hit.words if hit is not None else "", "steps": used, "changed": changed}
     return (0 if hit is None else 1), one
 
 
@@ -110,6 +158,10 @@ def tmin(args: argparse.Namespace) -> int:
     from bsim.fuzz.minimise import Minimiser
 
     finding = _finding(args.path)
+    if finding.in_reader:
+        raise UsageError(
+            f"{args.path}: found on {finding.target}, where it was minimised; emulated cards do not show it"
+        )
     with cards.quick_backups():
         replayer = _replayer()
         with replayer.ready():
@@ -170,7 +222,12 @@ def show(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(finding.as_json())
         return 0
-    written = {"text": Finding.text, "pytest": export.pytest, "opensc": export.opensc}
+    if args.format == "pytest" and finding.in_reader:
+        raise UsageError(
+            f"{args.path}: found on {finding.target}, and a test has no card: "
+            f"bsim fuzz replay {quote(str(args.path))} {finding.where}"
+        )
+    written = {"text": Finding.shown, "pytest": export.pytest, "opensc": export.opensc}
     sys.stdout.write(written[args.format](finding))
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Final, TextIO
 
-from bsim.cli.common import UsageError, note, print_json
+from bsim.cli.common import DEFAULT_BPIN, UsageError, note, print_json
 from bsim.cli.fuzz_part import Parts, corpus, names_of, part, writable
 from bsim.cli.fuzz_plant import add_plant
 from bsim.cli.fuzz_reader import add_reader_options, given_for_reader
@@ -97,6 +97,8 @@ def execute(args: argparse.Namespace) -> int:
     if args.engine == "atheris":
         return parsers(args)
     formats = formats_of(args)
+    if args.on != "ram":
+        _refuse_for_readers(args)
     options = options_of(args)
     note(f"seed {options.seed}")
     reports = folder_of(args)
@@ -116,7 +118,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.as_json())
     else:
-        print("\n".join(summary(report, args.dir, args.plant)))
+        print("\n".join(summary(report, args.dir, again_of(args))))
     tell(written(report, reports, [name for name in formats if name != STREAMED]))  # last: it may not go well
     return int(report.exit)
 
@@ -151,6 +153,30 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
     return Campaign(options, line.found, line.keep).run(line.show)
+
+
+_NOT_ON_READERS: Final = ("engine", "phases", "jobs")
+_NOT_ON_ONE: Final = ("cluster",)
+_NOT_ON_SEVERAL: Final = ("seeds",)
+
+
+def _refuse_for_readers(args: argparse.Namespace) -> None:
+    """UsageError names what was asked for and would not be done with cards in readers."""
+    from bsim.fuzz.card_engine import sendable
+    from bsim.fuzz.grammar import grammar
+
+    parser = argparse.ArgumentParser()
+    add_run_options(parser)
+    usual = vars(parser.parse_args([]))
+    several = "," in args.on
+    names = (*_NOT_ON_READERS, *(_NOT_ON_SEVERAL if several else _NOT_ON_ONE))
+    if given := [f"--{name}" for name in names if vars(args)[name] != usual[name]]:
+        raise UsageError(
+            f"{', '.join(given)}: not with {'cards in several readers' if several else 'a card in a reader'}"
+        )
+    commands = commands_of(args.include, args.exclude)
+    if not sendable(grammar(), commands):
+        raise UsageError("no command is left that may be sent to a card in a reader")
 
 
 def parsers(args: argparse.Namespace) -> int:
@@ -279,7 +305,8 @@ def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":
     with cards.quick_backups():
         told = folder.heal(Replayer(grammar(), Judge()), keep=keep)
     for finding, state in told:
-        note(f"{finding.id} {finding.key}: {_HEALED[state]}")
+        kept = f"kept: replay it with --on {finding.target}" if finding.in_reader else _HEALED[state]
+        note(f"{finding.id} {finding.key}: {kept}")
     return tuple(finding for finding, state in told if state != "fixed")
 
 
@@ -316,8 +343,8 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def summary(report: "RunReport", folder: Path | None, plant: str | None = None) -> list[str]:
-    """Answer the report for people."""
+def summary(report: "RunReport", folder: Path | None, again: str = "") -> list[str]:
+    """Answer the report for people; `again` are the options that findings are replayed with."""
     covered = report.coverage
     lines = [
         f"{report.apdus:,} APDUs in {report.seconds:.1f} s, seed {report.seed}, engine {report.engine}",
@@ -329,23 +356,41 @@ def summary(report: "RunReport", folder: Path | None, plant: str | None = None) 
         others = f" and {more} more, which --json names" if more > 0 else ""
         lines.append(f"not seen: {', '.join(covered.missing[:_NAMED])}{others}")
     for finding in report.findings:
-        lines += told(finding, folder, plant)
+        lines += told(finding, folder, again)
     lines += [f"note: {text}" for text in report.notes]
     count = len(report.findings)
     lines.append("nothing found" if not count else f"{count} finding{'s' if count > 1 else ''}")
     return lines
 
 
-def told(finding: "Finding", folder: Path | None, plant: str | None = None) -> list[str]:
-    """Answer a finding for people; the last two lines are to be copied."""
+def told(finding: "Finding", folder: Path | None, again: str = "") -> list[str]:
+    """Answer a finding for people; the last two lines are to be copied. No test stands for a card in a reader."""
     lines = ["", f"{finding.id}  {finding.key}", f"  {finding.words}"]
-    lines += [f"  {one}" for one in finding.text().splitlines() if not one.startswith("#")]
+    lines += [f"  {one}" for one in finding.lines()]
     if folder is not None:
         files = folder / "findings"
-        again = f" --plant {plant}" if plant else ""
-        lines.append(f"bsim fuzz replay {quote(str(files / finding.id))}.txt{again}")
+        replay = f"bsim fuzz replay {quote(str(files / finding.id))}.txt"
+        if finding.in_reader:
+            here = f"--on {quote(finding.target)} {again}"
+            return [*lines, f"{replay} {here if '--allow-card' in again else finding.where}"]
+        lines.append(f"{replay} {again}".rstrip() if "--allow-card" not in again else replay)
         lines.append(f"pytest {quote(str(files / f'test_{finding.id.lower()}.py'))}")
     return lines
+
+
+def again_of(args: argparse.Namespace) -> str:
+    """The options of a run that its findings are to be replayed with. The BPIN is not printed."""
+    from bsim.fuzz.finding import BPIN_HERE
+
+    if args.on == "ram":
+        return f"--plant {args.plant}" if args.plant else ""
+    cards = [*args.allow_card, *([args.i_own_this_card] if args.i_own_this_card else [])]
+    words = [word for card in cards for word in ("--allow-card", card.replace(" ", ""))]
+    words += ["--bpin", BPIN_HERE] if args.bpin != DEFAULT_BPIN else []
+    for name in ("tries_left", "pin_floor", "ledger", "protocol"):
+        option = f"--{name.replace('_', '-')}"
+        words += [option, str(vars(args)[name])] if option in given_for_reader(args) else []
+    return " ".join(quote(word) for word in words)
 
 
 class LiveLine:

@@ -4,9 +4,13 @@ What the twin in memory says would hurt is not sent at all.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
+from bsim.applets.issuer import IssuerState
+from bsim.applets.pins import PinsState
+from bsim.applets.wallet_state import WalletState
 from bsim.fuzz.card_rig import CardRig
 from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.engine import Candidate
@@ -14,9 +18,10 @@ from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.replay import Replayer
+from bsim.fuzz.rig import Rig
 from bsim.fuzz.rules import never
-from bsim.fuzz.safe import SafeCard
-from bsim.fuzz.steps import POWER_CYCLE, SEND, Step
+from bsim.fuzz.safe import CardDied, SafeCard
+from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
 from bsim.lab.guard import Unsafe
 from bsim.ports import CardLost
 from bsim.spec import Danger
@@ -29,11 +34,23 @@ _STAY: Final = 0.8  # how often a sequence goes on from where the last one ended
 class CardExplorer:
     """Fuzzes one card. Deterministic by its seed as far as the card is."""
 
-    def __init__(self, grammar: Grammar, judge: Judge, card: SafeCard, bpin: str, seed: int, *, pretest: bool = True):
+    def __init__(
+        self,
+        grammar: Grammar,
+        judge: Judge,
+        card: SafeCard,
+        bpin: str,
+        seed: int,
+        *,
+        pretest: bool = True,
+        commands: Sequence[str] | None = None,
+    ) -> None:
+        """`commands` are the names of those to be used (default: all that may be sent)."""
+        self._card: Final = card
         self._judge: Final = judge
         self._rng: Final = random.Random(f"bsim fuzz card {seed}")  # noqa: S311 - to be repeated, not to be secret
         self.rig: Final = CardRig(grammar, card, bpin)
-        self.generator: Final = Generator(grammar, self._rng, sendable(grammar))
+        self.generator: Final = Generator(grammar, self._rng, sendable(grammar, commands))
         self._twin: Final = EmulatedRig(grammar, "operational") if pretest else None
         self._twin_start: Final = self._twin.snapshot() if self._twin is not None else None
         self._paths: list[tuple[Step, ...]] = [()]
@@ -42,6 +59,8 @@ class CardExplorer:
         self.pairs: dict[tuple[int, int], int] = {}
         self.sequences = self.dropped = self.unstable = self.replayed = 0
         self.on_hit: Callable[[Candidate], None] = lambda _: None
+        self.on_death: Callable[[Candidate], None] = lambda _: None
+        """What is hit by a command that the card did not come back from."""
         self._fresh = True
 
     @property
@@ -60,13 +79,26 @@ class CardExplorer:
                 except CardLost:
                     self._fresh = True
 
+    def follow(self, steps: Sequence[Step]) -> None:
+        """Go through a sequence that was worth keeping elsewhere, as far as it may be sent. SafetyStop ends the run."""
+        with self._judge.log:
+            try:
+                self._restore(())
+                for step in steps:
+                    move = _as_sent(step)
+                    if self._permitted([move]) and self._do(move):
+                        break
+            except CardLost:
+                pass
+        self._fresh = True
+
     def _burst(self) -> None:
         rng = self._rng
         if self._fresh or len(self._path) >= _LONGEST or rng.random() > _STAY:
             self._restore(self._paths[int(rng.random() * len(self._paths))])
         for _ in range(1 + int(rng.random() * 4)):
             moves = self.generator.enabled(self.rig) if rng.random() < 0.85 else self.generator.anything(self.rig)
-            moves = [(min(kind, POWER_CYCLE[0]) if kind <= 1 else SEND, raw, link) for kind, raw, link in moves]
+            moves = [_as_sent(step) for step in moves]
             if not self._permitted(moves):
                 self.dropped += 1
                 continue
@@ -87,24 +119,23 @@ class CardExplorer:
             self._path.append(step)
 
     def _do(self, step: Step) -> bool:
-        rig = self.rig
+        """Carry out a step; answers whether the sequence is at its end."""
+        rig, wrong = self.rig, _spent(self._card)
         if step == POWER_CYCLE:
             self._path = []
         try:
-            rig.do(step)
+            hit = self._hit(step)
         except Unsafe:
             return False
         if step != POWER_CYCLE:
-            self._path.append((SEND, rig.raw, step[2]) if step[2] else step)
-        hit = self._judge.outside(rig)
+            self._path.append(_sent(rig, step))
         if hit is not None:
             self.on_hit(Candidate(rig.root, tuple(self._path), hit, self.apdus))
             return True
-        if rig.entry is not None and rig.response:
-            sw = rig.sw & 0xFF00 if rig.sw >> 8 in {0x61, 0x6C, 0x91} else rig.sw
-            self.pairs[rig.entry.index, sw] = self.pairs.get((rig.entry.index, sw), 0) + 1
-            if ended_well(rig.sw):
-                self.generator.pool.learn(rig)
+        self._learn()
+        if _spent(self._card) != wrong:
+            # The guard has typed the right BPIN since, which the rig knows nothing of: the path is not what was sent.
+            return True
         state = rig.state()
         if state not in self.states:
             self.states.add(state)
@@ -112,25 +143,63 @@ class CardExplorer:
                 self._paths.append(tuple(self._path))
         return False
 
+    def _hit(self, step: Step) -> Hit | None:
+        """Carry out a step, and have it judged. A card that is lost at a command was killed by it, until it is seen not
+        to be: readers tell a card that was taken out and one that died alike."""
+        rig, fatal = self.rig, step != POWER_CYCLE and "crash" in self._judge.checks
+        try:
+            rig.do(step)
+        except CardDied:
+            if fatal:
+                self.on_death(Candidate(rig.root, (*self._path, _sent(rig, step)), unanswered(rig), self.apdus))
+            raise
+        except CardLost:
+            if not fatal:
+                raise
+            return unanswered(rig)
+        return self._judge.outside(rig)
+
+    def _learn(self) -> None:
+        """Take note of a command and its status word, and of what it answered."""
+        rig = self.rig
+        if rig.entry is not None and rig.response:
+            sw = rig.sw & 0xFF00 if rig.sw >> 8 in {0x61, 0x6C, 0x91} else rig.sw
+            self.pairs[rig.entry.index, sw] = self.pairs.get((rig.entry.index, sw), 0) + 1
+            if ended_well(rig.sw):
+                self.generator.pool.learn(rig)
+
     def _permitted(self, moves: Sequence[Step]) -> bool:
         """Whether the twin comes through the path and the moves with all that must stay."""
         twin, start = self._twin, self._twin_start
         if twin is None or start is None:
             return True
         start.restore()
-        tries = twin.count_tries()
+        before = _lasting(twin)
         for step in (*self._path, *moves):
             twin.do(step)
-        # The BPIN's own tries are the guard's, which gives them back; everything else must be as it was.
-        return twin.count_tries()[1:] == tries[1:]
+        return _lasting(twin) == before
 
 
 class CardReplayer(Replayer):
     """Carries out sequences on the card in the reader; it is reset before each."""
 
-    def __init__(self, grammar: Grammar, judge: Judge, rig: CardRig) -> None:
+    def __init__(self, grammar: Grammar, judge: Judge, rig: CardRig, card: SafeCard) -> None:
         super().__init__(grammar, judge)
         self._rig: Final = rig
+        self._card: Final = card
+        self._heard: dict[tuple[Step, ...], list[tuple[str, bytes, int]]] = {}
+        self.refused = ""
+        """Why the last sequence was not carried out to its end or to a hit; empty if it was."""
+        self.refusals, self.reason = 0, ""
+        """How many were not, and why the last of them was not."""
+        self.gone = False
+        """Whether the card is to be sent nothing more."""
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Listen to the card's log."""
+        with self._judge.log:
+            yield
 
     def rig(self, root: str) -> CardRig:  # noqa: ARG002 - there is one card
         """Answer the card."""
@@ -140,36 +209,97 @@ class CardReplayer(Replayer):
         """There is no other card."""
 
     def run(self, root: str, steps: Sequence[Step], key: str = "") -> tuple[Hit | None, int]:  # noqa: ARG002
-        """Run a sequence until something is hit; what must not be sent ends it."""
+        """Run a sequence until something is hit; what must not be sent ends it, and `refused` says so."""
         self.replays += 1
+        self.refused = ""
+        told: list[tuple[str, bytes, int]] = []
+        wrong = _spent(self._card)
         try:
             self._rig.do(POWER_CYCLE)
             for at, step in enumerate(steps, 1):
-                self._rig.do(step)
-                hit = self._judge.outside(self._rig)
+                hit = self._carried_out(step, told)
                 if hit is not None:
+                    self._heard[tuple(steps[:at])] = told
                     return hit, at
-        except (Unsafe, CardLost):
-            return None, len(steps)
+                if _spent(self._card) != wrong and at < len(steps):
+                    raise Unsafe("a wrong BPIN was typed, and the right one after it, which is none of the steps")
+        except (Unsafe, CardLost) as fault:
+            self.refused = self.reason = str(fault)
+            self.refusals += 1
+        self._heard.setdefault(tuple(steps), told)
         return None, len(steps)
 
-    def trace(self, root: str, steps: Sequence[Step]) -> list[tuple[str, bytes, int]]:  # noqa: ARG002
-        """Answer what each step is answered."""
-        told = []
-        self._rig.do(POWER_CYCLE)
-        for step in steps:
-            self._rig.do(step)
-            entry = self._rig.entry
-            name = "RESET" if step == POWER_CYCLE else entry.name if entry is not None else "?"
-            told.append((name, self._rig.data, self._rig.sw))
-        return told
+    def trace(self, root: str, steps: Sequence[Step]) -> list[tuple[str, bytes, int]]:
+        """Answer what each step was answered when this was run, which is done if it was not; nothing if not sent."""
+        if tuple(steps) not in self._heard and not self.gone:
+            self.run(root, steps)
+        told = self._heard.get(tuple(steps), [])
+        return [*told, *(self._untold(step) for step in steps[len(told) :])]
+
+    def _carried_out(self, step: Step, told: list[tuple[str, bytes, int]]) -> Hit | None:
+        rig = self._rig
+        try:
+            rig.do(step)
+        except CardLost:
+            if step[0] == RESET or "crash" not in self._judge.checks:
+                raise
+            told.append(self._untold(step))
+            return unanswered(rig)
+        name, _, _ = self._untold(step)
+        told.append((name if rig.entry is None else rig.entry.name, rig.data, rig.sw))
+        return self._judge.outside(rig)
+
+    def _untold(self, step: Step) -> tuple[str, bytes, int]:
+        return "RESET" if step[0] == RESET else self.grammar.name(step[1]), b"", 0
 
 
-def sendable(grammar: Grammar) -> tuple[Entry, ...]:
-    """Answer the commands that may be sent to a card that somebody needs again."""
+def _lasting(twin: EmulatedRig) -> list[object]:
+    """What of a card must be as it was: the guard goes by the declaration, which may be wrong about a command.
+
+    The BPIN's own tries are the guard's, which gives them back.
+    """
+    found: list[object] = []
+    for state in twin.uicc.states:
+        match state:
+            case PinsState():
+                found.append(state)
+            case IssuerState():
+                found += [state.card_state, state.key_sets]
+            case WalletState():
+                found += [state.entropy, state.seed, state.bpin, state.opening_key, state.opened, state.terminated]
+    return found
+
+
+def _spent(card: SafeCard) -> int:
+    """How many tries of the BPIN were spent so far."""
+    return card.account.as_dict()["tries_spent"]
+
+
+def unanswered(rig: Rig) -> Hit:
+    """What it is when the card went mute at the last command, or answered it with less than a status word."""
+    name = rig.entry.name if rig.entry is not None else "a command that is not declared"
+    return Hit("crash", f"{name} is not answered", f"{name} was not answered: the card went mute")
+
+
+def _sent(rig: CardRig, step: Step) -> Step:
+    """The step with what was put in anew when it was sent."""
+    return (SEND, rig.raw, step[2]) if step[2] else step
+
+
+def _as_sent(step: Step) -> Step:
+    """Power is not cut: a reader's card is not to be torn."""
+    kind, raw, link = step
+    return kind if kind == RESET else SEND, raw, link
+
+
+def sendable(grammar: Grammar, names: Sequence[str] | None = None) -> tuple[Entry, ...]:
+    """Answer the commands, or those of them with these names, that may be sent to a card that somebody needs again."""
     return tuple(
         entry
         for entry in grammar.entries
-        if (entry.command.danger in {Danger.SAFE, Danger.WRITES} and not never(entry.command))
-        or entry.name in {"TERMINAL_RESPONSE", "VERIFY_BPIN"}
+        if (names is None or entry.name in names)
+        and (
+            (entry.command.danger in {Danger.SAFE, Danger.WRITES} and not never(entry.command))
+            or entry.name in {"TERMINAL_RESPONSE", "VERIFY_BPIN"}
+        )
     )

@@ -33,7 +33,7 @@ class CardRig(Rig):
         self._bpin: Final = bpin
         self._done: frozenset[tuple[int, int, int]] = frozenset()
         shadow = Shadow(grammar, lambda _: None, self.pin, self.is_pin, cards.OPENING_KEY)
-        super().__init__(grammar, "card", card, shadow, over_t0=True, inside=False)
+        super().__init__(grammar, cards.CARD, card, shadow, over_t0=True, inside=False)
         self.states = (_Known(self.pin()),)
 
     def do(self, step: Step) -> None:

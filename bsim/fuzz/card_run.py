@@ -1,12 +1,14 @@
 """A run against a card in a reader: allowed by name, accounted for, ended in order."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bsim import __version__
+from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options, Progress
 from bsim.fuzz.card_engine import CardExplorer, CardReplayer
 from bsim.fuzz.engine import Candidate
@@ -19,9 +21,11 @@ from bsim.fuzz.minimise import Minimiser
 from bsim.fuzz.oracles import OUTSIDE, Judge
 from bsim.fuzz.result import Exit, RunReport, coverage
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
+from bsim.fuzz.steps import Step
 from bsim.ports import Card, CardLost
 
 _SLICE: Final = 200
+_LIKE: Final = "operational"  # the kind of emulated card that cards in readers are taken to be
 _REPLAYS: Final = 60  # a card in a reader is slow, and each replay wears it
 
 
@@ -77,13 +81,17 @@ class CardCampaign:
         self.safe: Final = SafeCard(card, policy, self._ledger, self._journal)
         self.safe.identify(atr, iccid)
         judge = Judge(options.checks & OUTSIDE)
-        self.explorer: Final = CardExplorer(grammar(), judge, self.safe, policy.bpin, options.seed, pretest=pretest)
-        self.explorer.on_hit = self._hit
-        self._replayer: Final = CardReplayer(grammar(), judge, self.explorer.rig)
+        self.explorer: Final = CardExplorer(
+            grammar(), judge, self.safe, policy.bpin, options.seed, pretest=pretest, commands=options.commands
+        )
+        self.explorer.on_hit, self.explorer.on_death = self._hit, self._died
+        self._replayer: Final = CardReplayer(grammar(), judge, self.explorer.rig, self.safe)
         self._folder: Final = None if options.folder is None else Folder(options.folder)
         self.findings: dict[str, Finding] = {}
-        self.known: set[str] = set()
-        """Keys that are findings already, on other cards."""
+        self.known: set[str] = {one.key for one in options.standing}
+        """Keys that are findings already, of earlier runs or on other cards."""
+        self._doubts: list[str] = []
+        self._unverified: Counter[str] = Counter()
         self._began: Final = time.monotonic()
         self._stopped = ""
         self._exit = Exit.CLEAN
@@ -92,6 +100,7 @@ class CardCampaign:
         """Go on until a budget is spent, a safety rule stops it, or Ctrl-C; the card is left reset."""
         try:
             self.safe.begin()
+            self._sow()
             while not self._over():
                 self.explorer.explore(_SLICE)
                 progress(self.progress())
@@ -121,7 +130,9 @@ class CardCampaign:
     def report(self) -> RunReport:
         """Answer what the run came to, and write it to the folder."""
         options, explorer = self._options, self.explorer
-        found = tuple(self.findings.values())
+        found = (*options.standing, *self.findings.values())
+        notes = [self._stopped, self.safe.untyped, f"{explorer.dropped} moves dropped after the twin", *self._doubts]
+        notes += [f"{key} was hit {count} times and could not be repeated" for key, count in self._unverified.items()]
         exit_ = self._exit or (Exit.FINDINGS if found else Exit.CLEAN)
         report = RunReport(
             seed=options.seed,
@@ -138,42 +149,84 @@ class CardCampaign:
             coverage=coverage(grammar(), explorer.pairs),
             findings=found,
             exit=exit_,
-            notes=tuple(
-                one
-                for one in (self._stopped, self.safe.untyped, f"{explorer.dropped} moves dropped after the twin")
-                if one
-            ),
+            notes=tuple(one for one in notes if one),
             safety=self.safe.account.as_dict(),
         )
         if self._folder is not None:
             self._folder.save_report(report)
         return report
 
+    def _sow(self) -> None:
+        """Run sequences that were worth keeping before, or elsewhere, on a card as this one is taken to be."""
+        for seed in self._options.seeds:
+            if self._over():
+                return
+            if seed.root in {cards.CARD, _LIKE}:
+                self.explorer.follow(seed.steps)
+
     def _hit(self, candidate: Candidate) -> None:
-        """Verify three times, minimise within few replays, keep one a root cause."""
-        key = candidate.hit.key
+        """Verify three times, minimise within few replays, keep one a root cause. What ends the run loses nothing."""
+        key, replayer = candidate.hit.key, self._replayer
         if key in self.findings or key in self.known:
             return
-        for _ in range(3):
-            hit, _ = self._replayer.run(candidate.root, candidate.steps, key)
-            if hit is None or hit.key != key:
-                return
-        small = Minimiser(self._replayer, candidate.root, candidate.steps, key, _REPLAYS, roots=())
-        small.run()
-        found = make(
+        small = Minimiser(replayer, candidate.root, candidate.steps, key, _REPLAYS, roots=())
+        try:
+            for _ in range(3):
+                hit, _ = replayer.run(candidate.root, candidate.steps, key)
+                if hit is None and replayer.refused:
+                    self._keep(candidate, candidate.steps, f"was not verified: {replayer.refused}")
+                    return
+                if hit is None or hit.key != key:
+                    self._unverified[key] += 1
+                    return
+            before = replayer.refusals
+            if self._options.shrink:
+                self._save(self._made(candidate, candidate.steps))  # a run that is killed meanwhile has it
+                small.run()
+        except (SafetyStop, KeyboardInterrupt):
+            replayer.gone = True
+            self._keep(candidate, small.steps, "was not verified and minimised to the end: the run was ended")
+            raise
+        missed = replayer.refusals - before
+        doubt = f"might be smaller: {missed} replays were not carried out ({replayer.reason})" if missed else ""
+        self._keep(candidate, small.steps, doubt)
+
+    def _died(self, candidate: Candidate) -> None:
+        """There is no card any more to verify it with."""
+        if candidate.hit.key not in self.findings and candidate.hit.key not in self.known:
+            self._replayer.gone = True
+            self._keep(candidate, candidate.steps, "was not verified: the card does not come back")
+
+    def _keep(self, candidate: Candidate, steps: Sequence[Step], doubt: str = "") -> None:
+        stop: BaseException | None = None
+        try:
+            self._replayer.trace(candidate.root, steps)
+        except (SafetyStop, KeyboardInterrupt) as fault:
+            self._replayer.gone, stop = True, fault
+        found = self._made(candidate, steps)
+        if doubt:
+            self._doubts.append(f"{found.id} {doubt}")
+        self.findings[found.key] = found
+        self._save(found)
+        self._on_finding(found)
+        if stop is not None:
+            raise stop
+
+    def _made(self, candidate: Candidate, steps: Sequence[Step]) -> Finding:
+        return make(
             candidate.hit,
             candidate.root,
-            small.steps,
+            steps,
             self._replayer,
             seed=self._options.seed,
             engine="state",
             target=self._target,
             apdus=candidate.apdus,
         )
-        self.findings[key] = found
+
+    def _save(self, found: Finding) -> None:
         if self._folder is not None:
             self._folder.save_finding(found)
-        self._on_finding(found)
 
     def _over(self) -> bool:
         options = self._options

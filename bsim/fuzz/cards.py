@@ -29,6 +29,8 @@ OPENING_KEY: Final = TEST_OPENING_KEY
 ICCID: Final = "8986030000000000072"
 ACCOUNT: Final = b"0x610E0835a53264a8Aaa33A19f6Ae58FE25a493c7"
 """The account of these cards' first Ethereum key."""
+CARD: Final = "card"
+"""What findings of a card in a reader name as its kind: there is one, and none is made here."""
 _TEST_ACCOUNT: Final = b"0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 

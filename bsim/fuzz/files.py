@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,15 @@ class Folder:
         self.path: Final = path
 
     def save_finding(self, finding: Finding) -> Path:
-        """Write a finding, and a test that fails while it stands; answers the finding's file."""
+        """Write a finding, and a test that fails while it stands; answers the finding's file.
+
+        What was told to a card in a reader may be secret: the file is its user's alone, and there is no test.
+        """
+        path = self.path / FINDINGS / f"{finding.id}{SUFFIX}"
+        if finding.in_reader:
+            return self._write(path, finding.text(), mode=0o600)
         self._write(self.path / FINDINGS / f"test_{finding.id.lower()}.py", export.pytest(finding))
-        return self._write(self.path / FINDINGS / f"{finding.id}{SUFFIX}", finding.text())
+        return self._write(path, finding.text())
 
     def save_seed(self, seed: Seed) -> Path:
         """Write an entry of the corpus; answers its file."""
@@ -82,7 +89,7 @@ class Folder:
         with replayer.ready():
             for finding in self.findings():
                 state = "still"
-                if finding.target == TARGET:
+                if finding.target == TARGET and not finding.in_reader:
                     hit, _ = replayer.run(finding.root, finding.steps, finding.key)
                     state = "fixed" if hit is None else "still" if hit.key == finding.key else "hidden"
                 if state == "fixed" and not keep:
@@ -91,10 +98,12 @@ class Folder:
                 told.append((finding, state))
         return told
 
-    def _write(self, path: Path, text: str) -> Path:
+    def _write(self, path: Path, text: str, mode: int = 0o666) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
         part.replace(path)  # a run that is killed leaves whole files
         return path
 

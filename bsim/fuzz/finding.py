@@ -2,19 +2,27 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from shlex import quote
 from typing import Final
 
 from bsim import __version__
+from bsim.fuzz import cards
 from bsim.fuzz import steps as moves
 from bsim.fuzz.oracles import CHECKS, Hit
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.steps import Step, StepError
-from bsim.spec import folder
+from bsim.lab.record import CIPHERTEXT
+from bsim.spec import folder, spec
+from bsim.spec.decode import MASK, Decoder
 
 SUFFIX: Final = ".txt"
+BPIN_HERE: Final = "BPIN"
+"""What stands for a BPIN, which is not printed, in a command line to be copied."""
+EMULATED: Final = "ram"
+"""The target whose secrets are nobody's: nothing of it is masked."""
 _ARROW: Final = "  ->  "
 _MARK: Final = "# bsim fuzz finding "
 
@@ -52,15 +60,32 @@ class Finding:
         return base64.b32encode(hashlib.sha256(self.key.encode()).digest())[:4].decode()
 
     @property
+    def in_reader(self) -> bool:
+        """Whether it was found on a card in a reader: no card made here shows it."""
+        return self.root == cards.CARD
+
+    @property
+    def where(self) -> str:
+        """What `bsim fuzz replay` is to be given to replay it where it was found; empty for an emulated card."""
+        return f"--on {quote(self.target)} --allow-card 'ATR|ICCID' --bpin {BPIN_HERE}" if self.in_reader else ""
+
+    @property
     def command(self) -> str:
         """The command the last step was."""
         return self.names[-1] if self.names else "?"
 
     def text(self) -> str:
         """Write the file."""
+        return self._text(line(*one) for one in zip(self.names, self.steps, self.answers, strict=True))
+
+    def shown(self) -> str:
+        """Write the file as it may be shown: what a real card was told, and told, is masked."""
+        return self._text(self.lines())
+
+    def _text(self, lines: Iterable[str]) -> str:
         head = (
             f"{_MARK}{self.id}",
-            f"# what: {self.words}",
+            f"# what: {' '.join(self.words.split())}",
             f"# key: {self.key}",
             f"# card: {self.root}",
             f"# seed: {self.seed}",
@@ -70,7 +95,6 @@ class Finding:
             f"# bsim: {self.version}",
             f"# apdus: {self.apdus}",
         )
-        lines = (line(*one) for one in zip(self.names, self.steps, self.answers, strict=True))
         return "\n".join((*head, *lines)) + "\n"
 
     def as_json(self) -> dict[str, object]:
@@ -92,10 +116,39 @@ class Finding:
             "version": self.version,
             "apdus": self.apdus,
             "steps": [
-                {"command": name, "step": moves.text(step), "answer": answer}
-                for name, step, answer in zip(self.names, self.steps, self.answers, strict=True)
+                {"command": name, "step": step, "answer": answered}
+                for name, step, answered in (self._masked() if self.target != EMULATED else self._whole())
             ],
         }
+
+    def lines(self) -> list[str]:
+        """The steps with what each was answered, a line each, to be shown: what a real card was told, and told, is
+        masked where it may be secret."""
+        if self.target == EMULATED:
+            return [line(*one) for one in zip(self.names, self.steps, self.answers, strict=True)]
+        return [
+            step if step == "RESET" else f"{name:<22} {step}{_ARROW}{answered}".rstrip()
+            for name, step, answered in self._masked()
+        ]
+
+    def _whole(self) -> Iterator[tuple[str, str, str]]:
+        for name, step, answered in zip(self.names, self.steps, self.answers, strict=True):
+            yield name, moves.text(step), answered
+
+    def _masked(self) -> Iterator[tuple[str, str, str]]:
+        decoder = Decoder(spec(), hide=CIPHERTEXT)
+        last = len(self.steps) - 1
+        for at, (name, step, answered) in enumerate(zip(self.names, self.steps, self.answers, strict=True)):
+            if step[0] == moves.RESET:
+                decoder.reset()
+                yield name, moves.text(step), answered
+                continue
+            decoded = decoder.command(step[1])
+            sw, _, data = answered.partition(" ")
+            shown = decoder.response(decoded, bytes.fromhex(data + sw)).shown.removesuffix(sw).strip() if sw else ""
+            if self.oracle == "secret-leak" and at == last:
+                shown = MASK * (len(data) // 2)
+            yield name, f"{decoded.shown} {moves.mark(step)}".strip(), f"{sw} {shown}".strip()
 
 
 def line(name: str, step: Step, answered: str) -> str:
@@ -140,6 +193,8 @@ def _made(
     oracle, _, rule = head["key"].partition("/")
     if oracle not in CHECKS:
         raise FindingError(f"{name}: no check {oracle!r}; there is {', '.join(CHECKS)}")
+    if head["card"] not in {*cards.ROOTS, cards.CARD}:
+        raise FindingError(f"{name}: no kind of card {head['card']!r}; there is {', '.join(cards.ROOTS)}")
     return Finding(
         oracle,
         rule,

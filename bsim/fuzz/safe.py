@@ -17,13 +17,14 @@ from bsim.fuzz.rules import ANSWER, ASKS, LEAST, MOST, USES_UP, never, performed
 from bsim.fuzz.tries import Tries, uninterrupted
 from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
 from bsim.lab.guard import FLOOR, Unsafe, danger_of, declared
-from bsim.lab.pcsc import ReaderError
-from bsim.ports import Card, CardLost
+from bsim.lab.pcsc import NoCardError, ReaderError
+from bsim.ports import Card, CardLost, CardMute, CardRemoved
 from bsim.spec import Danger, encode, spec
 from bsim.sw import OK
 
 NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
+_HEALTHY: Final = frozenset({0x90, 0x91})
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
 _SOON, _LATER = 0.25, 2.0
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
@@ -37,6 +38,10 @@ _UNPROVEN: Final = "nothing is typed before the card took the right BPIN"
 
 class SafetyStop(Exception):  # noqa: N818 - a decision, told to people
     """The run is stopped by a safety rule; the message says which."""
+
+
+class CardDied(SafetyStop):
+    """The card is in its reader and went mute at the last command; no power cycle brings it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class SafeCard:
     def _exchange(self, command: bytes) -> bytes:
         """Send a command, written down before; and take note of what the card asks."""
         self._write_down(command)
-        response = self._card.transmit(command)
+        response = self._answer(command)
         self._note(command, response)
         return response
 
@@ -135,8 +140,15 @@ class SafeCard:
     def healthy(self) -> None:
         """Look whether the card still answers as a card; SafetyStop if it does not."""
         status = encode(spec().applets["uicc"].commands["STATUS"], {"indication": 0, "form": 12}).encode()
-        if len(self.transmit(status)) < 2:
-            raise SafetyStop("the card does not answer STATUS any more")
+        told = self.transmit(status)
+        if told[-2] not in _HEALTHY:
+            raise SafetyStop(f"the card answers STATUS with {told[-2:].hex().upper()}: it does not work any more")
+
+    def _answer(self, command: bytes) -> bytes:
+        response = self._card.transmit(command)
+        if len(response) < 2:
+            raise CardMute("no status word")
+        return response
 
     def _judge(self, command: bytes) -> str | None:
         """Refuse what is not permitted: Unsafe. Answers what is about to be typed, if that is what the command does."""
@@ -332,7 +344,8 @@ class SafeCard:
                 raise SafetyStop("another card is in the reader")
             self.account.recovered += 1
             return
-        raise SafetyStop(f"the card is lost: {fault}") from fault
+        stop = SafetyStop if isinstance(fault, CardRemoved | NoCardError) else CardDied
+        raise stop(f"the card is lost: {fault}") from fault
 
     def identify(self, atr: bytes, iccid: bytes) -> None:
         """Take note of the card's ATR and ICCID: a card that comes back must have the same."""

@@ -58,6 +58,11 @@ def text(step: Step) -> str:
     return f"{prefix}{digits} {_LINKS[link]}".strip()
 
 
+def mark(step: Step) -> str:
+    """Answer how `text` marks what follows from earlier answers in a step; empty where nothing does."""
+    return _LINKS[step[2]]
+
+
 def parse(line: str) -> Step:
     """Read what `text` writes; StepError otherwise."""
     words = line.strip()

@@ -57,7 +57,9 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield f" · answered in <code>{place.path}:{place.line}</code>"
     yield f" · declared in <code>{declared.path}:{declared.line}</code>" if declared else ""
     yield f" · met after {finding.apdus:,} APDUs</p>"
-    yield f"<pre>bsim fuzz replay findings/{finding.id}.txt\npytest findings/test_{finding.id.lower()}.py</pre>"
+    test = f"pytest findings/test_{finding.id.lower()}.py" if not finding.in_reader else ""
+    again = f"bsim fuzz replay findings/{finding.id}.txt {finding.where}".rstrip()
+    yield f"<pre>{escape(f'{again}{chr(10)}{test}'.rstrip())}</pre>"
     yield "</article>"
 
 

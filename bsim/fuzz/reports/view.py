@@ -1,16 +1,8 @@
 """A finding as reports show it. What a real card was told, and told, is masked; the emulated one has canaries."""
 
-from typing import Final
-
-from bsim.fuzz.finding import Finding, line
+from bsim.fuzz.finding import Finding
 from bsim.fuzz.oracles import CHECKS
 from bsim.fuzz.result import RunReport
-from bsim.fuzz.steps import RESET, text
-from bsim.lab.record import CIPHERTEXT
-from bsim.spec import spec
-from bsim.spec.decode import Decoder
-
-CANARIES: Final = "ram"
 
 
 def title(report: RunReport) -> str:
@@ -41,9 +33,7 @@ def facts(report: RunReport) -> list[tuple[str, str]]:
 
 def lines(finding: Finding) -> list[str]:
     """The steps of a finding with what each was answered, a line each; a run may have it from an earlier one."""
-    if finding.target == CANARIES:
-        return [line(*one) for one in zip(finding.names, finding.steps, finding.answers, strict=True)]
-    return _masked(finding)
+    return finding.lines()
 
 
 def level(finding: Finding) -> str:
@@ -54,17 +44,3 @@ def level(finding: Finding) -> str:
 def cwe(finding: Finding) -> int:
     """Its number in MITRE's list of weaknesses."""
     return CHECKS[finding.oracle].cwe
-
-
-def _masked(finding: Finding) -> list[str]:
-    decoder, shown = Decoder(spec(), hide=CIPHERTEXT), []
-    for name, step, answered in zip(finding.names, finding.steps, finding.answers, strict=True):
-        if step[0] == RESET:
-            decoder.reset()
-            shown.append(text(step))
-            continue
-        decoded = decoder.command(step[1])
-        sw, _, data = answered.partition(" ")
-        answer = decoder.response(decoded, bytes.fromhex(data + sw)).shown if sw else ""
-        shown.append(f"{name:<22} {decoded.shown}  ->  {answer}".rstrip())
-    return shown
