@@ -29,6 +29,7 @@ from bsim.fuzz.regress import check
 from bsim.fuzz.result import Exit
 from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
 from bsim.fuzz.steps import ANSWERS, POWER_CYCLE, TYPES, send
+from bsim.fuzz.typist import answer
 from bsim.lab.guard import Unsafe, danger_of
 from bsim.lab.subject import OverT0
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
@@ -571,6 +572,18 @@ def test_a_wrong_try_is_given_back_at_once(guarded: Guard) -> None:
     safe.begin()
     respond(safe, asked(safe), WRONG)
     assert safe.account.lowest_tries == 9
+    assert safe.account.pending == 0
+    assert tries(uicc) == 10
+
+
+def test_what_a_card_does_not_read_counts_as_typed_until_it_is_reset(guarded: Guard) -> None:
+    uicc = by_hand().card
+    safe = guarded(Policy(BPIN, 10), uicc)
+    safe.begin()
+    command = answer(asked(safe), WRONG)
+    assert safe.transmit(command[:4] + bytes((command[4] + 1,)) + command[5:] + b"\0") == b"\x6a\x80"
+    assert safe.account.pending == 1
+    safe.reset()
     assert safe.account.pending == 0
     assert tries(uicc) == 10
 

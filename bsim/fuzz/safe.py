@@ -30,6 +30,8 @@ _SOON, _LATER = 0.25, 2.0
 _FETCH: Final = spec().applets["uicc"].commands["FETCH"]
 _FETCHED: Final = encode(_FETCH, {"le": 256}).encode()
 _WAITS: Final = b"\x91"
+# ISO/IEC 7816-4 5.6: the command was not carried out, for its length, data, parameters, instruction or class.
+_NOT_READ: Final = frozenset({b"\x67", b"\x6a", b"\x6b", b"\x6d", b"\x6e"})
 _WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: that a card lost them is not likely
 _ATTEMPTS: Final = 3  # to give tries back, where the card is lost meanwhile
 _RESERVE: Final = _ATTEMPTS * ANSWER.nv_writes
@@ -203,6 +205,8 @@ class SafeCard:
         prompt, wrong = self._prompt, typed != self._policy.bpin
         self._tries.spend(wrong=wrong)
         response = self._exchange(command)
+        if wrong and response[-2:-1] in _NOT_READ:
+            return response  # the try stays counted until the card is reset, which settles it
         if wrong:
             self._repair(response)
         elif CURRENT in prompt and performed(command):
