@@ -46,7 +46,7 @@ def test_a_long_run_tells_where_it_is_in_a_log_too(
     words = ["fuzz", "run", "--seed", "1", "--max-apdus", "4000", "--phases", "explore", *more]
     assert main(words) == 0
     assert " APDU  " not in capsys.readouterr().err
-    monkeypatch.setattr("bsim.cli.fuzz_run._TOLD", 0.0)
+    monkeypatch.setattr("bsim.cli.fuzz_told._TOLD", 0.0)
     assert main(words) == 0
     told = capsys.readouterr().err
     assert " APDU  " in told

@@ -19,7 +19,7 @@ from vectors import load as vectors
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
-from bsim.cli.fuzz_run import LiveLine, told
+from bsim.cli.fuzz_told import LiveLine, told
 from bsim.fuzz import export, reports
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.files import Folder
@@ -429,7 +429,7 @@ def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs, numb
         if len(slices) == 2:
             signal.raise_signal(number)
 
-    monkeypatch.setattr("bsim.cli.fuzz_run.LiveLine.show", show)
+    monkeypatch.setattr("bsim.cli.fuzz_told.LiveLine.show", show)
     words = ["--dir", str(tmp_path), "--report", "all", "--seed", "1", "--phases", "explore", "-j", jobs]
     assert main(["fuzz", "campaign", *words]) == 130
     report = load(tmp_path)

@@ -15,7 +15,7 @@ from bsim.cli.fuzz_report import DEFAULT
 _LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
 
 if TYPE_CHECKING:
-    from bsim.cli.fuzz_run import LiveLine
+    from bsim.cli.fuzz_told import LiveLine
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.card_run import Place
     from bsim.fuzz.crew import Crew
