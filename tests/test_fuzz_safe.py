@@ -25,9 +25,10 @@ from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
 from bsim.fuzz.minimise import Minimiser
 from bsim.fuzz.oracles import OUTSIDE, Judge
+from bsim.fuzz.policy import Policy, SafetyStop
 from bsim.fuzz.regress import check
 from bsim.fuzz.result import Exit
-from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
+from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import ANSWERS, POWER_CYCLE, TYPES, send
 from bsim.fuzz.typist import answer
 from bsim.lab.guard import Unsafe, danger_of

@@ -8,7 +8,7 @@ from bsim.fuzz.finding import FindingError
 from bsim.fuzz.learn.alphabet import AlphabetError
 from bsim.fuzz.learn.machine import MachineError
 from bsim.fuzz.ledger import LedgerError
-from bsim.fuzz.safe import SafetyStop
+from bsim.fuzz.policy import SafetyStop
 from bsim.fuzz.traces import LogError
 from bsim.lab.guard import Unsafe
 from bsim.lab.reader import ReaderError

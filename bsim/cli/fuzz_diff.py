@@ -51,7 +51,7 @@ def add(parts: Parts) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Compare; 1 if they differ. Whatever ends it, what was found is told."""
     from bsim.cli.fuzz_reader import given_for_reader
-    from bsim.fuzz.safe import SafetyStop
+    from bsim.fuzz.policy import SafetyStop
     from bsim.ports import CardLost
 
     if len(args.on) != 2:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from bsim.fuzz.campaign import Options
     from bsim.fuzz.card_run import Place
     from bsim.fuzz.crew import Crew
+    from bsim.fuzz.policy import Policy
     from bsim.fuzz.result import RunReport
-    from bsim.fuzz.safe import Policy, SafeCard
+    from bsim.fuzz.safe import SafeCard
     from bsim.lab.targets import OpenCard
 
 
@@ -105,7 +106,8 @@ def safe_card(args: argparse.Namespace, *, typed: bool = True, wrong: bool = Tru
     `typed` says whether anything is going to be typed, `wrong` whether a wrong BPIN may be.
     """
     from bsim.fuzz.ledger import Journal, Ledger
-    from bsim.fuzz.safe import SafeCard, SafetyStop
+    from bsim.fuzz.policy import SafetyStop
+    from bsim.fuzz.safe import SafeCard
     from bsim.ports import CardLost
 
     with _admitted(args) as (card, policy, (atr, iccid)), ExitStack() as open_files:
@@ -164,7 +166,7 @@ def _place(args: argparse.Namespace) -> "Place":
 
 def _policy(args: argparse.Namespace) -> "Policy":
     from bsim.applets.bpin import is_bpin
-    from bsim.fuzz.safe import Policy
+    from bsim.fuzz.policy import Policy
 
     if not is_bpin(args.bpin.encode()):
         raise UsageError("a BPIN has six digits")

@@ -17,10 +17,11 @@ from bsim.fuzz.engine import Candidate
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
 from bsim.fuzz.oracles import Hit, Judge
+from bsim.fuzz.policy import CardDied
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.rules import never
-from bsim.fuzz.safe import CardDied, SafeCard
+from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
 from bsim.lab.guard import Unsafe
 from bsim.ports import CardLost

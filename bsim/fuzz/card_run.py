@@ -19,8 +19,9 @@ from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
 from bsim.fuzz.minimise import Minimiser
 from bsim.fuzz.oracles import OUTSIDE, Judge
+from bsim.fuzz.policy import Policy, SafetyStop
 from bsim.fuzz.result import Exit, RunReport, coverage
-from bsim.fuzz.safe import Policy, SafeCard, SafetyStop
+from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import Step
 from bsim.ports import Card, CardLost
 

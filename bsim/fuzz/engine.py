@@ -17,6 +17,7 @@ from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.coverage import Lines
 from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
 from bsim.fuzz.grammar import Entry, Grammar, ended_well
+from bsim.fuzz.looks import Looks
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
@@ -32,7 +33,6 @@ _FORMS_ONE_IN: Final = 48
 _DIFFERENTIAL_ONE_IN: Final = 48
 _STABLE_ONE_IN: Final = 128
 _TRACED_ONE_IN: Final = 8
-_LOOKED_AT: Final = 8
 _IN_A_ROW: Final = 32  # sequences with one kind of card: what it is made of stays in the processor's caches
 _SWARM: Final = 2_000  # sequences after which other commands are switched off
 
@@ -54,30 +54,6 @@ class Candidate:
     steps: tuple[Step, ...]
     hit: Hit
     apdus: int
-
-
-class _Looks:
-    """How often the state was looked at after a command with a status word, and how often it was new."""
-
-    __slots__ = ("_new", "_since", "_times")
-
-    def __init__(self) -> None:
-        self._times = self._new = self._since = 0
-
-    def due(self, every: "_Looks") -> bool:
-        """Whether to look again: one in eight times where new states are far more seldom than after `every` command.
-
-        What is missed is seen with the next command that is looked at, or when the same is met another time.
-        """
-        self._since += 1
-        seldom = self._times >= _LOOKED_AT and self._new * _LOOKED_AT * every._times < self._times * every._new
-        return not seldom or self._since >= _LOOKED_AT
-
-    def note(self, new: bool) -> None:
-        """Take note of a look."""
-        self._times += 1
-        self._new += new
-        self._since = 0
 
 
 class Explorer:
@@ -108,8 +84,8 @@ class Explorer:
         self.firsts: list[tuple[str, tuple[Step, ...], str]] = []
         """The first sequence to each pair of command and status word: a corpus worth keeping."""
         self.edges: set[int] = set()
-        self._looks: Final[dict[tuple[int, int], _Looks]] = {}
-        self._looked: Final = _Looks()
+        self._looks: Final[dict[tuple[int, int], Looks]] = {}
+        self._looked: Final = Looks()
         self.lines: Final = Lines()
         self.sequences = 0
         self.replayed = self.unstable = 0
@@ -263,7 +239,7 @@ class Explorer:
                 node.edges += 1
         looks = self._looks.get((command, rig.sw))
         if looks is None:
-            looks = self._looks[command, rig.sw] = _Looks()
+            looks = self._looks[command, rig.sw] = Looks()
         if not looks.due(self._looked):
             return False
         facets = rig.facets()

@@ -15,7 +15,7 @@ from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed
 from bsim.fuzz.files import Seed
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import LedgerError
-from bsim.fuzz.safe import Policy, SafetyStop
+from bsim.fuzz.policy import Policy, SafetyStop
 from bsim.fuzz.workers import SLICE, SliceResult
 from bsim.lab.reader import ReaderError, ReaderOptions, readers
 from bsim.lab.targets import TargetError, is_real, open_target

@@ -7,22 +7,21 @@ kept over runs. Everything is written down before it is sent, and a try is count
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from bsim.fuzz.account import Account
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger
+from bsim.fuzz.policy import CardDied, Policy, SafetyStop
 from bsim.fuzz.rules import ANSWER, ASKS, LEAST, MOST, USES_UP, never, performed, shown, typed_text
 from bsim.fuzz.tries import Tries, uninterrupted
 from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
-from bsim.lab.guard import FLOOR, Unsafe, danger_of, declared
+from bsim.lab.guard import Unsafe, danger_of, declared
 from bsim.lab.pcsc import NoCardError, ReaderError
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
 from bsim.spec import Danger, encode, spec
 from bsim.sw import OK
 
-NV_WRITES: Final = 20_000
 HEALTH_EVERY: Final = 500
 _HEALTHY: Final = frozenset({0x90, 0x91})
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
@@ -36,30 +35,6 @@ _WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: th
 _ATTEMPTS: Final = 3  # to give tries back, where the card is lost meanwhile
 _RESERVE: Final = _ATTEMPTS * ANSWER.nv_writes
 _UNPROVEN: Final = "nothing is typed before the card took the right BPIN"
-
-
-class SafetyStop(Exception):  # noqa: N818 - a decision, told to people
-    """The run is stopped by a safety rule; the message says which."""
-
-
-class CardDied(SafetyStop):
-    """The card is in its reader and went mute at the last command; no power cycle brings it back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What may be done. `tries` are those the BPIN has left (None: not known, so nothing is typed).
-
-    `wrong` says whether a wrong BPIN may be typed as well.
-    """
-
-    bpin: str = field(repr=False)
-    tries: int | None = None
-    floor: int = FLOOR
-    max_writes: int = NV_WRITES
-    writes: bool = True
-    unsafe: bool = False
-    wrong: bool = True
 
 
 class SafeCard:

@@ -12,8 +12,8 @@ from bsim.cli import main
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options
 from bsim.fuzz.card_run import CardCampaign, Place
+from bsim.fuzz.policy import Policy
 from bsim.fuzz.result import Exit, RunReport
-from bsim.fuzz.safe import Policy
 from bsim.lab.reader import ReaderCard
 from bsim.links.pcscd import PrivatePcscd
 from bsim.links.vpcd import VpcdLink
