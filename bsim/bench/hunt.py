@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bsim.bench import coverage_guided
-from bsim.bench.planted import FAULTS, Fault
+from bsim.bench.plant import Fault
+from bsim.bench.planted import FAULTS
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.engine import Kind

@@ -1,14 +1,8 @@
-"""Faults to be found: each planted into the running card code for a while, and nowhere in what is shipped of a card.
+"""Faults to be found: each planted into the running card code for a while, and nowhere in what is shipped of a card."""
 
-A fault is a context manager that replaces a function's code, or a method; outside it the card is as it was.
-"""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hmac import compare_digest
-from types import FunctionType
-from typing import Any, Final
+from typing import Final
 
 from bsim.applets import bpin, pages, wallet
 from bsim.applets.pages import SEGMENT, Pages
@@ -18,53 +12,13 @@ from bsim.applets.toolkit import Toolkit
 from bsim.applets.wallet import Part, public_key_tlv, seeded
 from bsim.applets.wallet_session import WalletApplet, WalletSession
 from bsim.applets.wallet_state import MAX_TRIES, Slot
+from bsim.bench.plant import Fault, attribute, instead_of
+from bsim.bench.planted_more import MORE
 from bsim.crypto import envelope, mnemonic
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.ecdsa import ORDER
 from bsim.crypto.verify import encode_der, parse_der
 from bsim.sw import SW, SwError
-
-Patch = Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A planted fault: its name, what it is, the oracle whose it is, the fewest steps to it (by way of each command
-    that shows it), and how it is planted."""
-
-    name: str
-    title: str
-    oracle: str
-    steps: tuple[int, ...]
-    plant: Patch
-
-
-@contextmanager
-def _instead_of(target: Any, code: Any) -> Iterator[None]:
-    """Replace what a function does, wherever it is bound already."""
-    if not isinstance(target, FunctionType) or not isinstance(code, FunctionType):
-        raise TypeError("only functions written in Python are replaced")
-    before = target.__code__
-    added = {name: value for name, value in code.__globals__.items() if name not in target.__globals__}
-    target.__globals__.update(added)
-    target.__code__ = code.__code__
-    try:
-        yield
-    finally:
-        target.__code__ = before
-        for name in added:
-            del target.__globals__[name]
-
-
-@contextmanager
-def _attribute(owner: Any, name: str, value: object) -> Iterator[None]:
-    before = vars(owner)[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
 
 # What the card does instead. Signatures are those of what is replaced.
 
@@ -222,109 +176,110 @@ FAULTS: Final = {
             "the BPIN is compared before a try is spent",
             "pin-counter",
             (5,),
-            lambda: _instead_of(bpin.try_bpin, _compares_first),
+            lambda: instead_of(bpin.try_bpin, _compares_first),
         ),
         Fault(
             "no-right",
             "SIGN and EXPORT SEED ask for no BPIN",
             "access-control",
             (2, 3),
-            lambda: _instead_of(wallet.bpin, _no_right),
+            lambda: instead_of(wallet.bpin, _no_right),
         ),
         Fault(
             "channels",
             "verified on one channel is verified on all",
             "access-control",
             (8,),
-            lambda: _instead_of(wallet.bpin, _any_channel),
+            lambda: instead_of(wallet.bpin, _any_channel),
         ),
         Fault(
             "undeclared-sw",
             "EXPORT PUBKEYS answers 6A83",
             "sw-conformance",
             (2,),
-            lambda: _instead_of(wallet.export_pubkeys, _undeclared),
+            lambda: instead_of(wallet.export_pubkeys, _undeclared),
         ),
         Fault(
             "segment",
             "a byte is lost between segments",
             "metamorphic",
             (3,),
-            lambda: _attribute(Pages, "next", _one_off),
+            lambda: attribute(Pages, "next", _one_off),
         ),
         Fault(
-            "hang", "EXPORT PUBKEYS never ends", "hang", (2,), lambda: _instead_of(wallet.export_pubkeys, _never_ends)
+            "hang", "EXPORT PUBKEYS never ends", "hang", (2,), lambda: instead_of(wallet.export_pubkeys, _never_ends)
         ),
         Fault(
             "key-in-error",
             "SIGN answers seed bytes with 6A80",
             "secret-leak",
             (6,),
-            lambda: _instead_of(wallet.sign, _key_in_error),
+            lambda: instead_of(wallet.sign, _key_in_error),
         ),
-        Fault("high-s", "s in the upper half", "metamorphic", (6,), lambda: _instead_of(wallet.sign, _high_s)),
+        Fault("high-s", "s in the upper half", "metamorphic", (6,), lambda: instead_of(wallet.sign, _high_s)),
         Fault(
             "nonce",
             "the same nonce for every digest",
             "metamorphic",
             (6,),
-            lambda: _instead_of(wallet.sign, _same_nonce),
+            lambda: instead_of(wallet.sign, _same_nonce),
         ),
         Fault(
             "tear",
             "RESTORE SEED writes in two steps",
             "atomicity",
             (2,),
-            lambda: _instead_of(wallet.restore_seed, _in_two),
+            lambda: instead_of(wallet.restore_seed, _in_two),
         ),
         Fault(
             "slot-reuse",
             "DERIVE KEY fills slot 2 again",
             "metamorphic",
             (2,),
-            lambda: _instead_of(wallet.derive_key, _slot_again),
+            lambda: instead_of(wallet.derive_key, _slot_again),
         ),
         Fault(
             "length",
             "GET CHALLENGE answers a byte too many",
             "response-schema",
             (2,),
-            lambda: _instead_of(wallet.get_challenge, _long_challenge),
+            lambda: instead_of(wallet.get_challenge, _long_challenge),
         ),
         Fault(
             "tries-back",
             "UPDATE BPIN gives all tries back",
             "pin-counter",
             (2,),
-            lambda: _instead_of(wallet.update_bpin, _gives_back),
+            lambda: instead_of(wallet.update_bpin, _gives_back),
         ),
         Fault(
             "reset",
             "a dialogue survives the reset",
             "access-control",
             (3, 4, 5),
-            lambda: _attribute(Toolkit, "reset", _keeps_asking),
+            lambda: attribute(Toolkit, "reset", _keeps_asking),
         ),
         Fault(
             "chain",
             "a chain goes on after another command",
             "sw-conformance",
             (4, 8),
-            lambda: _attribute(_Chain, "_break_off", _goes_on),
+            lambda: attribute(_Chain, "_break_off", _goes_on),
         ),
         Fault(
             "terminated",
             "a terminated card goes on",
             "access-control",
             (2, 3),
-            lambda: _attribute(WalletApplet, "routes", property(lambda self: self._in_use)),
+            lambda: attribute(WalletApplet, "routes", property(lambda self: self._in_use)),
         ),
         Fault(
             "crash",
             "EXPORT SEED fails once the BPIN is verified",
             "crash",
             (6,),
-            lambda: _instead_of(wallet.export_seed, _crashes_verified),
+            lambda: instead_of(wallet.export_seed, _crashes_verified),
         ),
+        *MORE,
     )
 }

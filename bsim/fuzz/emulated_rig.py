@@ -12,7 +12,8 @@ from bsim.card.freeze import Snapshot
 from bsim.card.insides import Kind, per_class
 from bsim.crypto.scp import Channel, Level
 from bsim.fuzz import cards
-from bsim.fuzz.grammar import Grammar
+from bsim.fuzz.grammar import Entry, Grammar
+from bsim.fuzz.presented import PRESENTING, pins_of, presented, verified_after
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.shadow import Shadow
 from bsim.fuzz.steps import OPENS, RESET, SECURES, SEND, Step, cut_of
@@ -25,9 +26,21 @@ _WRONG_LE: Final = 0x6C
 
 
 class EmulatedRig(Rig):
-    """An emulated card. `kind`, `records`, `tries` and `writes` are about the last step as well."""
+    """An emulated card. `channels` (secure) to `writes`, but not store and card, are about the last step as well."""
 
-    __slots__ = ("_freezer", "_known_tries", "_view", "kind", "records", "store", "tries", "uicc", "writes")
+    __slots__ = (
+        "_freezer",
+        "_known_tries",
+        "_view",
+        "channels",
+        "kind",
+        "records",
+        "store",
+        "tries",
+        "uicc",
+        "verified",
+        "writes",
+    )
 
     def __init__(self, grammar: Grammar, root: str, wrap: Wrap | None = None) -> None:
         self.uicc, self.store = cards.make(root, wrap) if wrap is not None else cards.make(root)
@@ -38,10 +51,12 @@ class EmulatedRig(Rig):
         same = (self, grammar, *grammar.entries)
         self._freezer: Final = self.uicc.freezer(self.card, self.shadow, self.store, leave=same)
         self._known_tries: dict[int, tuple[object, tuple[int, ...]]] = {}
+        self.channels: Sequence[Channel] = ()
         self.kind = SEND
         self.records = self.store.read()
         self.writes: Sequence[Mapping[str, bytes | None]] = ()
         self.tries: tuple[int, ...] = ()
+        self.verified: frozenset[int] = frozenset()  # the file system's PINs that may have been, before the step
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
@@ -50,6 +65,7 @@ class EmulatedRig(Rig):
         self.steps += 1
         self.states = self.uicc.states
         self.tries, self.rights = self._tries_of(self.states), self.shadow.rights
+        self.verified, self.channels = self.shadow.verified, self.secure_channels()
         self.records, self.prompt = self.store.read(), self.shadow.prompt
         if self.store.changes:
             self.store.arm(None)
@@ -74,6 +90,8 @@ class EmulatedRig(Rig):
             entry = self.entry
             if (self.over_t0 and self.sw >> 8 == _WRONG_LE) or (entry is not None and entry.manages and self.response):
                 self._look_again()
+            if entry is not None and entry.name in PRESENTING and self.response:
+                self._presented(entry)
 
     def _opening(self, raw: bytes) -> bytes:
         """Put in what opens the secure channel that INITIALIZE UPDATE began, as a host that knows the keys does."""
@@ -89,11 +107,31 @@ class EmulatedRig(Rig):
         secure = session.secure if isinstance(session, SecureSession) else None
         return secure if secure is not None and secure.level > Level.NONE else None
 
+    def secure_channels(self) -> Sequence[Channel]:
+        """Answer the secure channels that are open on what is selected now, or about to be."""
+        if not self.shadow.begun:
+            return ()
+        sessions = [self.uicc.session(number) for number in self.shadow.selected]
+        return [
+            channel
+            for session in sessions
+            if isinstance(session, SecureSession)
+            for channel in (session.secure, session.begun[1] if session.begun is not None else None)
+            if channel is not None
+        ]
+
     def _channel_of(self, raw: bytes) -> Channel | None:
         """The secure channel in which a command must be sent; None where there is none, or it is secured already."""
         if not raw or CLAS[raw[0]].secure_messaging is not SecureMessaging.NONE:
             return None
         return self.secure_channel(CLAS[raw[0]].channel)
+
+    def _presented(self, entry: Entry) -> None:
+        """What a value that was presented to a PIN says of what is verified."""
+        shown = presented(entry, self.whole)
+        if shown is not None:
+            before, after = pins_of(self.states), pins_of(self.uicc.states)
+            self.shadow.verified = verified_after(self.shadow.verified, shown, before, after)
 
     def _look_again(self) -> None:
         """What is selected may be another now, though nothing was selected.

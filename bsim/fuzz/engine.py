@@ -188,6 +188,7 @@ class Explorer:
         tears = cut_of(step[0]) is not None
         probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
         before = rig.snapshot() if probes else None
+        self._judge.log.clear()
         try:
             rig.do(step)
             hit = self._judge(rig)

@@ -78,6 +78,7 @@ class Replayer:
     def _step(self, rig: EmulatedRig, step: Step, key: str) -> Hit | None:
         tears, other_forms = cut_of(step[0]) is not None, key.endswith(FORMS)
         before = rig.snapshot() if tears or other_forms else None
+        self._judge.log.clear()
         try:
             rig.do(step)
             hit = self._judge(rig)

@@ -40,6 +40,7 @@ class Shadow:
         "_opening_key",
         "_peek",
         "_pin",
+        "begun",
         "chains",
         "challenge",
         "fetched",
@@ -49,6 +50,7 @@ class Shadow:
         "stream",
         "streams",
         "terminal",
+        "verified",
         "waiting",
     )
 
@@ -73,6 +75,8 @@ class Shadow:
         self.chains.clear()
         self.streams.clear()
         self.rights: frozenset[tuple[int, str]] = frozenset()
+        self.begun = False  # whether a secure channel may be open, or about to be
+        self.verified: frozenset[int] = frozenset()  # PINs of the file system, where the card can be looked into
         self._askers: frozenset[tuple[int, Entry]] = frozenset()
         self.fetched = b""
         self.prompt = ""
@@ -209,6 +213,9 @@ class Shadow:
         """What was to come of a stream is the oracle's to judge now; if nobody does, nothing is known of the rest."""
         self.stream = self.streams.pop(channel, None)
 
+    def _begun(self, _raw: bytes, _channel: int, _response: bytes) -> None:
+        self.begun = True
+
     def _challenge(self, _raw: bytes, _channel: int, response: bytes) -> None:
         self.challenge = response[:-2]
 
@@ -221,4 +228,6 @@ _NOTES: Final[dict[str, Callable[[Shadow, bytes, int, bytes], None]]] = {
     "TERMINAL_RESPONSE": Shadow._answered,
     "GET_CHALLENGE": Shadow._challenge,
     "EXPORT_PUBKEYS": Shadow._paged,
+    "GP_INITIALIZE_UPDATE": Shadow._begun,
+    "WALLET_INITIALIZE_UPDATE": Shadow._begun,
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bsim.fuzz.emulated_rig import EmulatedRig
-from bsim.fuzz.oracles.access import access_control
+from bsim.fuzz.oracles.access import access_control, access_control_inside
 from bsim.fuzz.oracles.atomic import atomicity
 from bsim.fuzz.oracles.conformance import response_schema, sw_conformance
 from bsim.fuzz.oracles.crash import CrashLog, crash
@@ -64,6 +64,7 @@ class Judge:
         }
         every: dict[str, Callable[[EmulatedRig], Hit | None]] = {
             **outside,
+            "access-control": access_control_inside,
             "pin-counter": pin_counter,
             "atomicity": atomicity,
             "metamorphic": lambda rig: metamorphic(rig, keys),

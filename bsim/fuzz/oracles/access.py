@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.grammar import Entry, ended_well, grammar
+from bsim.fuzz.oracles.file_access import file_access
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.rig import Rig
 from bsim.spec import sw_matches
@@ -23,6 +25,12 @@ def access_control(rig: Rig) -> Hit | None:
     if not rig.shadow.terminal and (entry.name == "FETCH" or sw >> 8 == 0x91):
         return Hit(_ORACLE, "dialogue", f"{entry.name} answered {sw:04X}: a dialogue before any TERMINAL PROFILE")
     return _life_cycle(rig, entry)
+
+
+def access_control_inside(rig: EmulatedRig) -> Hit | None:
+    """The same of a card that can be looked into, and success on a file whose rule wanted a PIN."""
+    hit = access_control(rig)
+    return hit if hit is not None or rig.entry is None else file_access(rig, rig.entry)
 
 
 def _life_cycle(rig: Rig, entry: Entry) -> Hit | None:

@@ -22,6 +22,7 @@ class CrashLog(logging.Handler):
         super().__init__(logging.WARNING)
         self.where = ""
         self.text = ""
+        self._listening: list[bool] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one record."""
@@ -30,15 +31,20 @@ class CrashLog(logging.Handler):
             kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else "Exception"
             self.where = f"{kind} in {innermost(record.exc_info[2])}"
 
+    def clear(self) -> None:
+        """Forget what was logged: the next command answers for what it logs itself."""
+        self.where = self.text = ""
+
     def __enter__(self) -> "CrashLog":
-        self._propagated = _CARD_LOG.propagate
+        self._listening.append(_CARD_LOG.propagate)
         _CARD_LOG.addHandler(self)
         _CARD_LOG.propagate = False
         return self
 
     def __exit__(self, *_: object) -> None:
-        _CARD_LOG.removeHandler(self)
-        _CARD_LOG.propagate = self._propagated
+        _CARD_LOG.propagate = self._listening.pop()
+        if not self._listening:  # a hit is verified while the search listens: that goes on
+            _CARD_LOG.removeHandler(self)
 
 
 def innermost(trace: TracebackType | None) -> str:

@@ -3,14 +3,20 @@
 What is secret is told by the code itself: what `repr` does not show of a persistent state, and keys derived from it.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import compress
+from operator import is_not
 from typing import Final, NamedTuple
 
+from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import WalletState
 from bsim.card.insides import Kind, per_class
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import Bip32, Slip10Ed25519
+from bsim.crypto.scp import Channel
+from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.oracles.crash import CrashLog
 from bsim.fuzz.oracles.hit import Hit
 from bsim.fuzz.rig import Rig
@@ -23,6 +29,7 @@ _VARIETY: Final = 4  # different bytes a window has, or it is filling
 _DERIVED: Final = frozenset({Algorithm.SECP256K1, Algorithm.ED25519})
 _REMEMBERED: Final = 4096
 _PART: Final = 4
+_DIGITS: Final = re.compile("[0-9A-Fa-f]+")
 _STRIDE: Final = WINDOW - _PART + 1  # so far apart, one of the parts that are looked at is inside of every window
 
 
@@ -34,6 +41,22 @@ class _Cut(NamedTuple):
     short: tuple[tuple[bytes, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _ChannelKeys:
+    """The session keys of a secure channel, hidden as those of a state are."""
+
+    enc: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
+    rmac: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A session key that the host chose: no canary, so it may be in an answer by right, but never in the log."""
+
+    session_key: bytes = field(repr=False)
+
+
 class Secrets:
     """The secrets of cards, cut into windows that are looked for. Kept by value: most states share theirs."""
 
@@ -42,10 +65,10 @@ class Secrets:
         self._of_value: dict[tuple[tuple[str, bytes], ...], _Cut] = {}
         self._keys: dict[tuple[bytes, int, int, Algorithm], bytes] = {}
 
-    def find(self, rig: Rig, data: bytes) -> str:
-        """Name the secret a piece of which is in some bytes; nothing if there is none."""
+    def find(self, rig: Rig, data: bytes, *, logged: bool = False) -> str:
+        """Name the secret a piece of which is in some bytes, answered or logged; nothing if there is none."""
         looked_at = [data[at : at + _PART] for at in range(0, len(data) - _PART + 1, _STRIDE)]
-        for state in rig.states:
+        for state in _secretive(rig, logged=logged):
             known = self._of_state.get(id(state))
             windows, parts, short = known[1] if known is not None and known[0] is state else self._windows(state)
             for secret, name in short:
@@ -95,7 +118,8 @@ def secret_leak(rig: Rig, secrets: Secrets, log: CrashLog) -> Hit | None:
             return Hit("secret-leak", f"{name} in {command}", f"{command} answered bytes of the card's {name}")
     if log.text:
         text, log.text = log.text, ""
-        name = secrets.find(rig, text.encode()) or secrets.find(rig, _unhex(text))
+        found = (secrets.find(rig, data, logged=True) for data in (text.encode(), *_unhex(text)))
+        name = next(filter(None, found), "")
         if name:
             return Hit("secret-leak", f"{name} in the log", f"the card logged bytes of its {name}")
     return None
@@ -104,6 +128,25 @@ def secret_leak(rig: Rig, secrets: Secrets, log: CrashLog) -> Hit | None:
 def codes(state: object) -> Iterator[bytes]:
     """Answer the hidden values of a state that are short enough to be typed: PINs and what unblocks them."""
     return (value for _, value in _hidden(state) if len(value) <= _CODE)
+
+
+def _secretive(rig: Rig, *, logged: bool) -> Iterator[object]:
+    """What has secrets: states before the step, those that are new since, and sessions before and after."""
+    yield from rig.states
+    if not isinstance(rig, EmulatedRig):
+        return
+    before, now = rig.states, rig.uicc.states
+    yield from compress(now, map(is_not, now, before)) if len(now) == len(before) else now
+    for channel in {*rig.channels, *rig.secure_channels()}:
+        yield _channel_keys(channel)
+    if logged:
+        sessions = map(rig.uicc.session, rig.uicc.open_channels)
+        yield from (_Given(one.session_key) for one in sessions if isinstance(one, WalletSession))
+
+
+def _channel_keys(channel: Channel) -> _ChannelKeys:
+    """Both protocols name their keys alike; SCP02 has none of its own for answers."""
+    return _ChannelKeys(*(getattr(channel, name, b"") for name in ("_enc", "_mac", "_rmac")))
 
 
 def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
@@ -138,6 +181,9 @@ def _cut(secrets: tuple[tuple[str, bytes], ...]) -> _Cut:
     return _Cut(windows, parts, short)
 
 
-def _unhex(text: str) -> bytes:
-    digits = "".join(character for character in text if character in "0123456789abcdefABCDEF")
-    return bytes.fromhex(digits[: len(digits) // 2 * 2])
+def _unhex(text: str) -> Iterator[bytes]:
+    """Read hex digits, all and each run alone, from the first and the second: letters that stand before may be some."""
+    runs = _DIGITS.findall(text)
+    for digits in ("".join(runs), *runs):
+        for at in (0, 1):
+            yield bytes.fromhex(digits[at : at + (len(digits) - at) // 2 * 2])

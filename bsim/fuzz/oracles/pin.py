@@ -4,7 +4,9 @@ from typing import Final
 
 from bsim.applets.wallet_state import MAX_TRIES
 from bsim.fuzz.emulated_rig import EmulatedRig
+from bsim.fuzz.oracles.file_pins import file_pins
 from bsim.fuzz.oracles.hit import Hit
+from bsim.fuzz.presented import PRESENTING
 from bsim.spec import Danger, spec
 
 _ENTER: Final = spec().applets["wallet"].dialogue["enter_bpin"]
@@ -13,12 +15,15 @@ _ORACLE: Final = "pin-counter"
 
 
 def pin_counter(rig: EmulatedRig) -> Hit | None:
-    """Compare all tries before and after a step; judge what was typed into the dialogue that asks for the BPIN."""
-    before, after = rig.tries, rig.count_tries()
-    if rig.entry is not None and rig.entry.name == "TERMINAL_RESPONSE" and rig.response:
+    """Compare all tries before and after a step; judge what was typed for the BPIN, or presented to another PIN."""
+    before, after, entry = rig.tries, rig.count_tries(), rig.entry
+    hit = None
+    if entry is not None and entry.name == "TERMINAL_RESPONSE" and rig.response:
         hit = _typed(rig)
-        if hit is not None:
-            return hit
+    elif entry is not None and (after is not before or entry.name in PRESENTING):
+        hit = file_pins(rig, entry)
+    if hit is not None:
+        return hit
     if before == after or len(before) != len(after):
         return None
     name = rig.entry.name if rig.entry is not None else "a command that is not declared"
