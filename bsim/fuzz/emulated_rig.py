@@ -23,6 +23,7 @@ Wrap = Callable[[Uicc], None]
 _PLAIN: Final = frozenset({bytes, int, str, bool, type(None)})
 _REMEMBERED: Final = 4096
 _WRONG_LE: Final = 0x6C
+_OPENS_ANEW: Final = 0x82  # EXTERNAL AUTHENTICATE: what is secured with this INS opens a secure channel
 
 
 class EmulatedRig(Rig):
@@ -122,7 +123,7 @@ class EmulatedRig(Rig):
 
     def _channel_of(self, raw: bytes) -> Channel | None:
         """The secure channel in which a command must be sent; None where there is none, or it is secured already."""
-        if not raw or CLAS[raw[0]].secure_messaging is not SecureMessaging.NONE:
+        if len(raw) < 2 or CLAS[raw[0]].secure_messaging is not SecureMessaging.NONE or raw[1] == _OPENS_ANEW:
             return None
         return self.secure_channel(CLAS[raw[0]].channel)
 
