@@ -692,6 +692,31 @@ def test_a_card_that_is_lost_while_its_bpin_is_first_typed_is_not_typed_at_again
     assert safe.account.lowest_tries == 9
 
 
+class Slipping(Watched):
+    """A card that its reader loses at the reset after the right BPIN was typed."""
+
+    typed = False
+
+    def reset(self) -> bytes:
+        if self.typed:
+            self.typed = False
+            raise CardRemoved("pulled")
+        return super().reset()
+
+    def transmit(self, command: bytes) -> bytes:
+        self.typed = self.typed or (command[1] == 0x14 and BPIN.encode() in command)
+        return super().transmit(command)
+
+
+def test_a_card_that_is_lost_after_it_took_its_bpin_owes_nothing(guarded: Guard) -> None:
+    card = Slipping(by_hand().card)
+    safe = guarded(Policy(BPIN, 10), card)
+    safe.begin()
+    assert sum(command[1] == 0x14 and BPIN.encode() in command for command in card.sent) == 1
+    assert (safe.untyped, safe.account.pending, safe.account.recovered) == ("", 0, 1)
+    respond(safe, asked(safe), WRONG)
+
+
 def test_the_floor_is_kept(guarded: Guard) -> None:
     uicc = by_hand(records={"wallet.tries": b"\3"}).card
     safe = guarded(Policy(BPIN, 3, floor=2), uicc)

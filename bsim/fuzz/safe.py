@@ -221,6 +221,8 @@ class SafeCard:
                 taken = self._retyped()
             except (CardLost, ReaderError) as fault:
                 self._recover(fault)
+                if self._tries.proven and not self._tries.owed:  # it was lost after it took the BPIN
+                    return
                 if begins and self._tries.owed > owed:  # it may be wrong, and is typed once
                     break
                 continue
