@@ -683,6 +683,15 @@ def test_a_run_that_cannot_give_a_try_back_is_no_clean_one(
     assert report.safety["tries_pending"] == 1
 
 
+def test_ctrl_c_while_a_card_is_waited_for_leaves_the_report(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: SafeCard) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SafeCard, "leave", interrupted)
+    assert fuzz(Undeclared(bare_card().card), *RUN) == 130
+    assert report_of()["findings"]
+
+
 def test_a_card_that_is_lost_while_its_bpin_is_first_typed_is_not_typed_at_again(guarded: Guard) -> None:
     card = Mishap(by_hand().card, lost, BPIN)
     safe = guarded(Policy(BPIN, 10), card)

@@ -244,6 +244,9 @@ class CardCampaign:
         except (CardLost, SafetyStop) as fault:
             self._stopped = self._stopped or f"at the end the card did not answer: {fault}"
             self._exit = self._exit or (Exit.SAFETY if isinstance(fault, SafetyStop) else Exit.CLEAN)
+        except KeyboardInterrupt:  # a card that is gone is waited for no longer, and the report is made all the same
+            self._stopped = self._stopped or "Ctrl-C at the end: how the card was left is not known"
+            self._exit = Exit.INTERRUPTED
         finally:
             self._ledger.close()
             self._journal.close()
