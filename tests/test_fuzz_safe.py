@@ -1,6 +1,8 @@
 """A card that somebody needs again: what the fuzzer may do to it, and what it never does."""
 
+import errno
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -875,6 +877,17 @@ def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     ledger.path.write_text("{")
     with pytest.raises(LedgerError, match="cannot be read"):
         Ledger(tmp_path, b"card")
+
+
+def test_a_journal_that_cannot_be_written_on_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(place.journal)
+    monkeypatch.setattr("bsim.fuzz.ledger.os.fsync", full)
+    with pytest.raises(LedgerError, match="journal cannot be written"):
+        journal.about_to("00A4")
+    journal.close()
 
 
 def test_only_cards_on_the_list() -> None:

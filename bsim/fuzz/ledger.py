@@ -128,16 +128,23 @@ class Journal:
     """Every command, written down before it is sent: if the card dies, the last line says of what."""
 
     def __init__(self, path: Path) -> None:
+        self._path: Final = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)
         except OSError as fault:
-            raise LedgerError(f"{path}: the journal cannot be written ({fault.strerror})") from fault
+            raise self._fault(fault) from fault
 
     def about_to(self, shown: str) -> None:
-        """Put down what is about to be sent, secrets masked; it is on the disk when this returns."""
-        self._file.write(shown.encode() + b"\n")
-        os.fsync(self._file.fileno())
+        """Put down what is about to be sent, secrets masked; it is on the disk when this returns, or LedgerError."""
+        try:
+            self._file.write(shown.encode() + b"\n")
+            os.fsync(self._file.fileno())
+        except OSError as fault:
+            raise self._fault(fault) from fault
+
+    def _fault(self, fault: OSError) -> LedgerError:
+        return LedgerError(f"{self._path}: the journal cannot be written ({fault.strerror})")
 
     def close(self) -> None:
         """Let go of the file."""
