@@ -738,14 +738,23 @@ def test_the_floor_is_kept(guarded: Guard) -> None:
     assert tries(uicc) == 10
 
 
-@pytest.mark.parametrize(("given", "words"), [(8, "--tries-left 10"), (12, "other tries left than 11")])
-def test_a_counter_that_is_not_what_it_must_be_stops_the_run(guarded: Guard, given: int, words: str) -> None:
+def test_a_counter_that_is_not_what_it_must_be_stops_the_run(guarded: Guard) -> None:
     uicc = by_hand(records={"wallet.tries": b"\7"}).card
-    safe = guarded(Policy(BPIN, given), uicc)  # the user is wrong about the card
+    safe = guarded(Policy(BPIN, 12), uicc)  # the user is wrong about the card
     safe.begin()
     command = asked(safe)
-    with pytest.raises(SafetyStop, match=words):
+    with pytest.raises(SafetyStop, match="other tries left than 11"):
         respond(safe, command, WRONG)
+    assert tries(uicc) == 10
+
+
+def test_a_card_that_had_lost_tries_has_more_than_was_told_once_it_took_the_right_bpin(guarded: Guard) -> None:
+    uicc = by_hand(records={"wallet.tries": b"\7"}).card
+    safe = guarded(Policy(BPIN, 7), uicc)
+    safe.begin()
+    for _ in range(2):
+        respond(safe, asked(safe), WRONG)
+    assert safe.account.lowest_tries == 6
     assert tries(uicc) == 10
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from bsim.applets.wallet_state import MAX_TRIES
 from bsim.fuzz.ledger import Ledger
 from bsim.ports import CardLost
 
@@ -78,13 +79,12 @@ class Tries:
     def objection(self, prompt: str) -> str:
         """What is wrong with the tries a card tells of after a wrong BPIN; nothing if they are those it must have."""
         told, left = _LEFT.search(prompt), self.left or 0
-        # After the right BPIN was typed tries are owed that an honest card never lost.
+        # After the right BPIN was typed tries are owed that an honest card never lost; and the card gave back all there
+        # can be, which are more than the user told where some had been lost before.
         most = left + self.owed - 1
-        if told is not None and left <= int(told[1]) <= most:
+        if told is not None and left <= int(told[1]) <= max(most, MAX_TRIES - 1):
             return ""
-        more = told is not None and int(told[1]) > most
-        hint = f"; now it has --tries-left {int(told[1]) + 1}" if told is not None and more else ""
-        return f"the BPIN has other tries left than {most}: the card says {prompt!r}{hint}"
+        return f"the BPIN has other tries left than {most}: the card says {prompt!r}"
 
     def given_back(self) -> None:
         """Take note that the card took the right BPIN, which gives all tries back."""
