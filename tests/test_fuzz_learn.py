@@ -206,6 +206,15 @@ def test_a_card_in_a_reader_is_learned_and_left_as_it_was(reader, tmp_path, caps
     assert cards.BPIN.encode().hex().upper() not in (tmp_path / "bsim-fuzz").glob("journal*").__next__().read_text()
 
 
+@pytest.mark.parametrize("verb", ["learn", "scan"])
+def test_a_card_that_is_lost_ends_it_with_3(verb, reader, capsys):
+    reader.pull_at = {300}
+    assert main(["fuzz", verb, *reader.words]) == 3
+    assert "lost" in capsys.readouterr().err
+    assert reader.closed
+    assert tries(reader.uicc) == 10
+
+
 def test_only_a_card_that_is_named_is_learned(reader, capsys):
     assert main(["fuzz", "learn", "--on", "reader:0"]) == 2
     assert "--allow-card" in capsys.readouterr().err

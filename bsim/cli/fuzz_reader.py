@@ -101,7 +101,7 @@ def run_on_readers(args: argparse.Namespace, options: "Options", line: "LiveLine
 
 @contextmanager
 def safe_card(args: argparse.Namespace, *, typed: bool = True, wrong: bool = True) -> Iterator["SafeCard"]:
-    """The card in a reader, every rule of safe mode around it; at the end it is left reset.
+    """The card in a reader, every rule of safe mode around it; at the end it is left reset. SafetyStop if it is lost.
 
     `typed` says whether anything is going to be typed, `wrong` whether a wrong BPIN may be.
     """
@@ -124,9 +124,11 @@ def safe_card(args: argparse.Namespace, *, typed: bool = True, wrong: bool = Tru
             if safe.untyped:
                 note(safe.untyped)
             yield safe
-        except BaseException:
+        except BaseException as end:
             with suppress(CardLost, SafetyStop):  # what ended it is told
                 safe.leave()
+            if isinstance(end, CardLost):
+                raise SafetyStop(str(end)) from end
             raise
         safe.leave()
 
