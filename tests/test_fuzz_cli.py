@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,7 +147,6 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--dir", "/proc/x"], "/proc/x: nothing can be written there"),
         (["run", "--report", "junit", "--report-dir", "/proc/x"], "/proc/x: nothing can be written there"),
         (["run", "--on", "ram,ram"], "no reader: 'ram', 'ram'"),
-        (["run", "--on", "reader:0,reader:1"], "PC/SC"),
         (["bench", "--seeds", "0"], "--seeds is 1 or more"),
         (["diff", "--on", "ram", "--on", "t0", "--sequences", "0"], "--sequences is 1 or more"),
         (["replay", "nowhere"], "no such file"),
@@ -218,3 +219,11 @@ def test_two_cards_that_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert any(one["command"] == "DERIVE_KEY" and one["second"] == "6A88" for one in found)
     assert main(["fuzz", "diff", "--on", "ram"]) == 2
+
+
+def test_readers_without_pcsc_are_told_before_the_run(tmp_path: Path) -> None:
+    # libpcsclite takes its socket's name from the first who asks in a process, so another one asks.
+    words = [sys.executable, "-m", "bsim", "fuzz", "run", "--on", "reader:0,reader:1", "--max-apdus", "10"]
+    environment = os.environ | {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "PC/SC" in done.stderr) == (2, True), done.stderr

@@ -21,7 +21,8 @@ examples:
   bsim fuzz bench                              planted faults, engines side by side
 
 `bsim fuzz WHAT --help` has more. Exit codes: 0 clean, 1 findings, 2 wrong usage or no such card,
-3 stopped by a safety rule, 130 interrupted by Ctrl-C or SIGTERM (the report is written all the same).
+3 stopped by a safety rule, 130 interrupted by Ctrl-C or SIGTERM (the report is
+written all the same).
 """
 PARTS: Final = (
     "fuzz_run",

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -12,6 +13,7 @@ from bsim.fuzz.steps import SEND
 from bsim.sw import SW
 
 _LEAST: Final = 2
+_PACKAGE: Final = str(Path(__file__).parents[2])
 _CARD_LOG: Final = logging.getLogger("bsim.card")
 
 
@@ -49,7 +51,7 @@ class CrashLog(logging.Handler):
 
 def innermost(trace: TracebackType | None) -> str:
     """Answer the innermost function of ours: module and name, without a line that the next edit moves."""
-    frames = [frame for frame in traceback.extract_tb(trace) if "bsim" in frame.filename]
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename.startswith(_PACKAGE)]
     if not frames:
         return "?"
     last = frames[-1]
