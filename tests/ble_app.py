@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
+from bumble.att import ATT_Error, ErrorCode
 from bumble.controller import Controller
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration, Peer
@@ -81,6 +82,16 @@ class App:
     async def send(self, frames: Iterable[bytes]) -> None:
         for frame in frames:
             await self.write.write_value(frame, with_response=True)
+
+    async def send_when_taken(self, frame: bytes) -> None:
+        """As an app that sends more than the card has room for: again, once there is some."""
+        while True:
+            try:
+                return await self.send([frame])
+            except ATT_Error as refusal:
+                if refusal.error_code != ErrorCode.INSUFFICIENT_RESOURCES:
+                    raise
+                await asyncio.sleep(0.01)
 
     async def answer(self) -> bytes:
         """The next whole message from the card; what is notified bare is passed over, as the app does."""

@@ -208,7 +208,7 @@ def test_no_framing_error_wedges_the_card(error, first):
         for _ in range(2):  # twice settles how the app counts
             assert (await app.exchange(SELECT))[-2:] == b"\x90\x00"
         for frame in shifted:
-            await app.send([frame])
+            await app.send_when_taken(frame)
         # Refusals are status words of their own, and may be several; the version comes after all of them.
         await app.send(encode(MessageType.COMMAND, bytes.fromhex(VERSION), first))
         while (answer := await app.answer()) != bytes.fromhex("00519000"):
