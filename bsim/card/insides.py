@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
 from operator import attrgetter
@@ -83,6 +83,12 @@ def slots_of(kind: Kind) -> tuple[str, ...]:
 def read(kind: Kind) -> Callable[[Any], tuple[object, ...]]:
     """Answer what reads all slots of an object of a class at once; AttributeError if one is not set."""
     return reads(slots_of(kind))
+
+
+@per_class
+def fields_of(kind: Kind) -> tuple[Field[Any], ...]:
+    """Answer the fields of a dataclass; of anything else, none."""
+    return fields(kind) if is_dataclass(kind) else ()
 
 
 def reads(names: Sequence[str]) -> Callable[[Any], tuple[object, ...]]:

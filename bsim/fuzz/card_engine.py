@@ -5,7 +5,7 @@ What the twin in memory says would hurt is not sent at all.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from bsim.applets.issuer import IssuerState
@@ -15,12 +15,12 @@ from bsim.fuzz.card_rig import CardRig
 from bsim.fuzz.emulated_rig import EmulatedRig
 from bsim.fuzz.engine import Candidate
 from bsim.fuzz.generate import Generator
-from bsim.fuzz.grammar import Entry, Grammar, ended_well
+from bsim.fuzz.grammar import Entry, Grammar, counted, ended_well
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.policy import CardDied
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.rig import Rig
-from bsim.fuzz.rules import never
+from bsim.fuzz.rules import ASKS, never
 from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
 from bsim.lab.guard import Unsafe
@@ -82,15 +82,13 @@ class CardExplorer:
 
     def follow(self, steps: Sequence[Step]) -> None:
         """Go through a sequence that was worth keeping elsewhere, as far as it may be sent. SafetyStop ends the run."""
-        with self._judge.log:
-            try:
-                self._restore(())
-                for step in steps:
-                    move = _as_sent(step)
-                    if self._permitted([move]) and self._do(move):
-                        break
-            except CardLost:
-                pass
+        # Where the card is lost the guard has waited for it, and counted that: only the sequence is at its end.
+        with self._judge.log, suppress(CardLost):
+            self._restore(())
+            for step in steps:
+                move = _as_sent(step)
+                if self._permitted([move]) and self._do(move):
+                    break
         self._fresh = True
 
     def _burst(self) -> None:
@@ -164,8 +162,8 @@ class CardExplorer:
         """Take note of a command and its status word, and of what it answered."""
         rig = self.rig
         if rig.entry is not None and rig.response:
-            sw = rig.sw & 0xFF00 if rig.sw >> 8 in {0x61, 0x6C, 0x91} else rig.sw
-            self.pairs[rig.entry.index, sw] = self.pairs.get((rig.entry.index, sw), 0) + 1
+            pair = rig.entry.index, counted(rig.sw)
+            self.pairs[pair] = self.pairs.get(pair, 0) + 1
             if ended_well(rig.sw):
                 self.generator.pool.learn(rig)
 
@@ -273,7 +271,7 @@ def _lasting(twin: EmulatedRig) -> list[object]:
 
 def _spent(card: SafeCard) -> int:
     """How many tries of the BPIN were spent so far."""
-    return card.account.as_dict()["tries_spent"]
+    return card.account.tries.wrong
 
 
 def unanswered(rig: Rig) -> Hit:
@@ -299,8 +297,5 @@ def sendable(grammar: Grammar, names: Sequence[str] | None = None) -> tuple[Entr
         entry
         for entry in grammar.entries
         if (names is None or entry.name in names)
-        and (
-            (entry.command.danger in {Danger.SAFE, Danger.WRITES} and not never(entry.command))
-            or entry.name in {"TERMINAL_RESPONSE", "VERIFY_BPIN"}
-        )
+        and ((entry.command.danger in {Danger.SAFE, Danger.WRITES} and not never(entry.command)) or entry.name in ASKS)
     )

@@ -1,7 +1,6 @@
 """An emulated card on the bench, which can be looked into: its states, its writes, the tries of its PINs, its keys."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from operator import is_
 from typing import Final
 
@@ -9,7 +8,7 @@ from bsim.apdu import CLAS, SecureMessaging
 from bsim.applets.secure import SecureSession
 from bsim.card import T0, Uicc
 from bsim.card.freeze import Snapshot
-from bsim.card.insides import Kind, per_class
+from bsim.card.insides import fields_of
 from bsim.crypto.scp import Channel, Level
 from bsim.fuzz import cards
 from bsim.fuzz.grammar import Entry, Grammar
@@ -217,18 +216,12 @@ def _tries(state: object) -> Iterator[int]:
     kind = type(state)
     if kind in _PLAIN:
         return
-    for name in _named(kind):
-        value = getattr(state, name)
-        if type(value) is int and "tries" in name:
+    for one in fields_of(kind):
+        value = getattr(state, one.name)
+        if type(value) is int and "tries" in one.name:
             yield value
         else:
             yield from _tries(value)
     if isinstance(state, tuple | list | frozenset | dict):
         for value in state.values() if isinstance(state, dict) else state:
             yield from _tries(value)
-
-
-@per_class
-def _named(kind: Kind) -> tuple[str, ...]:
-    """Answer the names of a dataclass's fields; of anything else, none."""
-    return tuple(one.name for one in fields(kind)) if is_dataclass(kind) else ()

@@ -16,17 +16,17 @@ from bsim.fuzz import generate
 from bsim.fuzz.corpus import Corpus, Node
 from bsim.fuzz.coverage import Lines
 from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
-from bsim.fuzz.grammar import Entry, Grammar, ended_well
+from bsim.fuzz.grammar import Entry, Grammar, counted, ended_well
 from bsim.fuzz.looks import Looks
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
+from bsim.fuzz.oracles.hit import hung_in
 from bsim.fuzz.oracles.leak import codes
 from bsim.fuzz.oracles.metamorphic import forms
 from bsim.fuzz.steps import SEND, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
-_COUNTED: Final = frozenset({0x61, 0x6C, 0x91})  # the second byte is a length
 _MOST_EDGES: Final = 2_000_000
 _WALK: Final = 24  # moves of a walk from power-on, for engines that do not come back to a state
 _FORMS_ONE_IN: Final = 48
@@ -186,23 +186,21 @@ class Explorer:
         if self._hung and step[1][1:2] in self._hung_ins:
             return False
         tears = cut_of(step[0]) is not None
-        probes = first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1
-        before = rig.snapshot() if probes else None
+        before = rig.snapshot() if first and step[0] == SEND and self._rng.random() * _FORMS_ONE_IN < 1 else None
         self._judge.log.clear()
         try:
             rig.do(step)
             hit = self._judge(rig)
         except Hang as hang:
-            hit = _hung_in(hang)
+            hit = hung_in(hang)
         # What followed from earlier answers is kept as it was sent.
         done.append((step[0], rig.raw, step[2]) if step[2] else step)
         entry = rig.entry
         if entry is not None and rig.response:
-            sw = rig.sw & 0xFF00 if rig.sw >> 8 in _COUNTED else rig.sw
-            pair = entry.index, sw
+            pair = entry.index, counted(rig.sw)
             count = self.pairs[pair] = self.pairs.get(pair, 0) + 1
             if count == 1:
-                self.firsts.append((rig.root, (*node.path(), *done), f"{entry.name} {sw:04X}"))
+                self.firsts.append((rig.root, (*node.path(), *done), f"{entry.name} {pair[1]:04X}"))
             if first:
                 node.tried |= 1 << entry.index
             if ended_well(rig.sw):
@@ -214,16 +212,19 @@ class Explorer:
                 else:
                     hit = tear(rig, step, lambda: _again(node, done[:-1]))
             except Hang as hang:
-                hit = _hung_in(hang)
+                hit = hung_in(hang)
         if hit is None:
             return False
         if hit.oracle == "hang" and entry is not None:
-            # Once is enough: each time costs what ten thousand other commands do.
-            self._hung |= {entry.index}
-            self._hung_ins |= {rig.raw[1:2]}
-            self.generator.off |= self._hung
+            self._leave_out(entry, rig.raw)
         self.on_hit(Candidate(rig.root, (*node.path(), *done), hit, self.apdus))
         return True
+
+    def _leave_out(self, entry: Entry, raw: bytes) -> None:
+        """Send a command no more that hung: once is enough, each time costs what ten thousand others do."""
+        self._hung |= {entry.index}
+        self._hung_ins |= {raw[1:2]}
+        self.generator.off |= self._hung
 
     def _forms(self, rig: EmulatedRig, step: Step, before: Snapshot) -> Hit | None:
         return forms(rig, step, before) if "metamorphic" in self._judge.checks else None
@@ -295,10 +296,6 @@ class Explorer:
             return
         indexes = [entry.index for entry in self._grammar.entries if entry.name not in _ALWAYS]
         self.generator.off = self._hung | {index for index in indexes if rng.random() < 0.25}
-
-
-def _hung_in(hang: Hang) -> Hit:
-    return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
 
 
 def _again(node: Node, steps: Sequence[Step]) -> None:

@@ -13,6 +13,7 @@ from bsim.sw import SwError
 
 _REMEMBERED: Final = 60_000
 _TRIES_LEFT: Final = frozenset({"63C*", "9840"})
+_COUNTED: Final = frozenset({0x61, 0x6C, 0x91})
 _WARNINGS: Final = frozenset({0x61, 0x62, 0x63, 0x91, 0x9F})
 
 
@@ -182,6 +183,11 @@ def on_channel(base: int, channel: int) -> int:
         return cla_on_channel(base, channel)
     except ValueError:
         return base
+
+
+def counted(sw: int) -> int:
+    """Answer a status word without its second byte where that is a length: 61xx, 6Cxx and 91xx are one each."""
+    return sw & 0xFF00 if sw >> 8 in _COUNTED else sw
 
 
 def ended_well(sw: int) -> bool:

@@ -10,6 +10,7 @@ from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.oracles import Hit, Judge
 from bsim.fuzz.oracles.atomic import tear
 from bsim.fuzz.oracles.differential import Roads
+from bsim.fuzz.oracles.hit import hung_in
 from bsim.fuzz.oracles.metamorphic import FORMS, forms
 from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import RESET, Step, cut_of
@@ -85,7 +86,7 @@ class Replayer:
             if hit is None and before is not None:
                 hit = tear(rig, step, before.restore) if tears else forms(rig, step, before)
         except Hang as hang:
-            return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")
+            return hung_in(hang)
         return hit
 
     def _whole(self, rig: EmulatedRig, steps: Sequence[Step], key: str) -> Hit | None:

@@ -15,7 +15,7 @@ from bsim.fuzz.ledger import Journal, Ledger
 from bsim.fuzz.policy import CardDied, Policy, SafetyStop
 from bsim.fuzz.rules import ANSWER, ASKS, LEAST, MOST, USES_UP, never, performed, shown, typed_text
 from bsim.fuzz.tries import Tries, uninterrupted
-from bsim.fuzz.typist import CURRENT, NEW, TAKEN, Typist, answer, fetched
+from bsim.fuzz.typist import CURRENT, FETCH, NEW, TAKEN, WAITS, Typist, answer, fetched
 from bsim.lab.guard import Unsafe, danger_of, declared
 from bsim.lab.pcsc import NoCardError, ReaderError
 from bsim.ports import Card, CardLost, CardMute, CardRemoved
@@ -26,9 +26,6 @@ HEALTH_EVERY: Final = 500
 _HEALTHY: Final = frozenset({0x90, 0x91})
 _PATIENCE: Final = 30.0  # seconds for somebody to put the card in again
 _SOON, _LATER = 0.25, 2.0
-_FETCH: Final = spec().applets["uicc"].commands["FETCH"]
-_FETCHED: Final = encode(_FETCH, {"le": 256}).encode()
-_WAITS: Final = b"\x91"
 # ISO/IEC 7816-4 5.6: the command was not carried out, for its length, data, parameters, instruction or class.
 _NOT_READ: Final = frozenset({b"\x67", b"\x6a", b"\x6b", b"\x6d", b"\x6e"})
 _WAITING: Final = 2  # tries that may be owed after the right BPIN was typed: that a card lost them is not likely
@@ -185,7 +182,7 @@ class SafeCard:
         if wrong:
             self._repair(response)
         elif CURRENT in prompt and performed(command):
-            self._doubtful = response[-2:-1] == _WAITS
+            self._doubtful = response[-2:-1] == WAITS
             if response[-2:] == OK:
                 self._proven()
         return response
@@ -193,7 +190,7 @@ class SafeCard:
     def _repair(self, response: bytes) -> None:
         """The card asks again after a wrong BPIN: it is given the right one, and only then is anything objected to."""
         objection = ""
-        command = fetched(self._exchange(_FETCHED)) if response[-2:-1] == _WAITS else None
+        command = fetched(self._exchange(FETCH)) if response[-2:-1] == WAITS else None
         if command is None or CURRENT not in command.text:
             objection = "a wrong BPIN was typed, and the card does not ask again"
             self._give_back()
@@ -202,7 +199,7 @@ class SafeCard:
             self._reserve -= ANSWER.nv_writes
             self._tries.spend(wrong=False)
             response = self._exchange(answer(command, self._policy.bpin))
-            self._doubtful = response[-2:-1] == _WAITS
+            self._doubtful = response[-2:-1] == WAITS
             if response[-2:] == OK:
                 self._proven()
             elif not self._doubtful or objection:
@@ -284,7 +281,7 @@ class SafeCard:
 
     def _note(self, command: bytes, response: bytes) -> None:
         """Take note of what the card asks."""
-        if command[1:2] == bytes((_FETCH.ins,)) and response[-2:] == OK:
+        if command[1:2] == FETCH[1:2] and response[-2:] == OK:
             asked = fetched(response)
             self._prompt = "" if asked is None else asked.text
             if self._doubtful and NEW in self._prompt:  # who is asked for a new one knew the old one

@@ -11,12 +11,12 @@ from bsim.spec import encode, spec
 CURRENT: Final = "Enter BPIN"
 NEW: Final = "new BPIN"
 TAKEN: Final = frozenset({b"\x90", b"\x91"})
-_WAITS: Final = b"\x91"
+WAITS: Final = b"\x91"
 _UICC: Final = spec().applets["uicc"].commands
 _WALLET: Final = spec().applets["wallet"]
 _PROFILE: Final = encode(_UICC["TERMINAL_PROFILE"], {"profile": b"\xff" * 4}).encode()
 _SELECT: Final = encode(_UICC["SELECT"], {"method": 4, "control": 12, "identifier": _WALLET.aids[0]}).encode()
-_FETCH: Final = encode(_UICC["FETCH"], {"le": 256}).encode()
+FETCH: Final = encode(_UICC["FETCH"], {"le": 256}).encode()
 _VERIFY: Final = encode(_WALLET.commands["VERIFY_BPIN"], {}).encode()
 # Slots are counted from 1: with the right this is 6A88, without it 6982 or 6983, and nothing is ever signed.
 _LOOK: Final = encode(_WALLET.commands["SIGN"], {"coin_type": 60, "slot": 0, "digest": bytes(32)}).encode()
@@ -54,9 +54,9 @@ class Typist:
     def _serve(self, response: bytes) -> ProactiveCommand | None:
         """Do as the card asks, until it asks for something to be typed: answers that."""
         for _ in range(_MOST):
-            if response[-2:-1] != _WAITS:
+            if response[-2:-1] != WAITS:
                 return None
-            command = fetched(self._send(_FETCH))
+            command = fetched(self._send(FETCH))
             if command is None:
                 return None
             self.told = command.text

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bsim.fuzz.watch import Hang
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -15,3 +17,8 @@ class Hit:
     def key(self) -> str:
         """What makes two hits one finding."""
         return f"{self.oracle}/{self.rule}"
+
+
+def hung_in(hang: Hang) -> Hit:
+    """Answer what it is when a command did not end."""
+    return Hit("hang", hang.where, f"a command did not end: it was in {hang.where}")

@@ -5,14 +5,14 @@ What is secret is told by the code itself: what `repr` does not show of a persis
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 from operator import is_not
 from typing import Final, NamedTuple
 
 from bsim.applets.wallet_session import WalletSession
 from bsim.applets.wallet_state import WalletState
-from bsim.card.insides import Kind, per_class
+from bsim.card.insides import fields_of
 from bsim.crypto.algorithm import Algorithm
 from bsim.crypto.derive import Bip32, Slip10Ed25519
 from bsim.crypto.scp import Channel
@@ -151,22 +151,16 @@ def _channel_keys(channel: Channel) -> _ChannelKeys:
 
 def _hidden(state: object) -> Iterator[tuple[str, bytes]]:
     """What `repr` does not show: by the project's rule that is what is secret."""
-    for name, shown in _named(type(state)):
-        value = getattr(state, name)
+    for one in fields_of(type(state)):
+        value = getattr(state, one.name)
         if isinstance(value, bytes):
-            if not shown and len(value) >= _LEAST:
-                yield name, value
+            if not one.repr and len(value) >= _LEAST:
+                yield one.name, value
         elif isinstance(value, tuple | list):
             for inner in value:
                 yield from _hidden(inner)
         else:
             yield from _hidden(value)
-
-
-@per_class
-def _named(kind: Kind) -> tuple[tuple[str, bool], ...]:
-    """Answer the names of a dataclass's fields, and whether `repr` shows them; of anything else, none."""
-    return tuple((one.name, one.repr) for one in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _cut(secrets: tuple[tuple[str, bytes], ...]) -> _Cut:
