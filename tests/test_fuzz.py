@@ -1,6 +1,5 @@
 """The fuzzer: it finds nothing on the card as it is, does the same for the same seed, and reads what it writes."""
 
-import gc
 import json
 import random
 import secrets
@@ -357,9 +356,10 @@ def test_a_parser_that_breaks_is_told() -> None:
 
 
 def test_lines_of_the_card_are_counted_once() -> None:
-    gc.collect()  # cards of other tests wipe their keys when they go, which are lines of the card as well
     lines, rig = Lines(), EmulatedRig(grammar(), "operational")
+    start = rig.snapshot()
     assert lines.follow(lambda: rig.do(send(SELECT))) > 5
+    start.restore()  # from elsewhere another applet's routes answer, which may not know the header yet
     assert lines.follow(lambda: rig.do(send(SELECT))) == 0
     assert lines.follow(lambda: None) == 0
     assert all("/bsim/" in path for path, _ in lines.seen)
