@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,14 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = ("wallet-developers.md", "security-testing.md", "web-api.md")
 HARDWARE = "hardware-testing.md"
 FUZZING = "fuzzing.md"
+SECONDS = 240.0  # no page takes so long unless something hangs
 
 
 def run(page: str, folder: Path, environment: Mapping[str, str]) -> str:
     """Run all blocks of a page that are for a shell or for Python; answers what they print."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    # What a guide begins it leaves to its reader to end; here it ends with the shell.
-    script = ["set -e", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
+    # What a guide begins it leaves to its reader to end; here it ends with the shell, which waits for it.
+    script = ["set -e", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
     for number, (kind, body) in enumerate(BLOCK.findall(text)):
         if kind == "sh":
             script.append(body)
@@ -34,17 +37,33 @@ def run(page: str, folder: Path, environment: Mapping[str, str]) -> str:
             script.append(f"python3 block{number}.py")
     home = Path(sys.executable).parent
     own = {"PATH": f"{home}:{os.environ['PATH']}", "XDG_CONFIG_HOME": str(folder)}
-    ran = subprocess.run(
-        ["bash", "-c", "\n".join(script)],
-        cwd=folder,
-        env={**os.environ, **environment, **own},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
+    status, told = shell("\n".join(script), folder, {**os.environ, **environment, **own})
+    assert status == 0, told
+    return told
+
+
+def shell(script: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a script; answers its status and what it printed. Nothing that it began outlives it, however it ends."""
+    with (folder / "printed").open("w+b") as printed:  # no pipe: whoever held its other end would be waited for
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            status = -1
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        printed.seek(0)
+        return status, printed.read().decode(errors="replace")
 
 
 @pytest.mark.parametrize("page", PAGES)

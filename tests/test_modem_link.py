@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ from modem_terminal import Terminal, prepared
 
 from bsim.applets.proactive import CommandType
 from bsim.cli import main
+from bsim.cli.slots import stopped_by_signals
 from bsim.handset import ScriptedUser
 from bsim.links.modem import ModemLink
 from bsim.links.modem_phone import Phone
@@ -168,6 +170,26 @@ def test_a_name_that_a_killed_modem_left_is_taken_and_a_file_is_not(tmp_path: Pa
 # The command line.
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_does_not_wake_the_main_thread_ends_it(number: signal.Signals) -> None:
+    """Another thread gets it, which is as good as one that comes just before the main thread begins to wait."""
+    link = ModemLink(phone(), Listener.on(0))
+
+    def send() -> None:
+        link.ready.wait()
+        time.sleep(0.1)  # until it waits
+        signal.pthread_kill(threading.get_ident(), number)
+
+    sender, rescuer = threading.Thread(target=send), threading.Timer(SECONDS, link.stop)
+    rescuer.start()
+    with stopped_by_signals(link):
+        sender.start()
+        link.run()
+    assert rescuer.is_alive(), "nobody woke it"
+    rescuer.cancel()
+    sender.join()
+
+
 @contextmanager
 def served(*options: str) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "bsim", "serve", "--json", *options]
@@ -175,9 +197,10 @@ def served(*options: str) -> Iterator[dict[str, str]]:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())
-        finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(SECONDS) == 0
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()  # one that did not end would be waited for
 
 
 def test_bsim_serve_puts_a_card_file_into_a_modem(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Slots:
             link.join()
 
     def stop(self) -> None:
-        """Take all cards out; may be called by a signal handler."""
+        """Take all cards out; may be called by any thread."""
         for link in self.links:
             link.stop()
 

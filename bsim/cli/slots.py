@@ -1,17 +1,16 @@
 """Slots of the vpcd driver: how people write their addresses, and the line that says that cards are in them."""
 
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Final, Protocol
 
 from bsim.cli.common import print_json
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-_HOST = "127.0.0.1"
+_HOST: Final = "127.0.0.1"
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Link(Protocol):
@@ -36,7 +35,7 @@ def place(host: str, port: int) -> str:
 
 
 class Stoppable(Protocol):
-    """A link that runs until it is told to stop, from a signal handler too."""
+    """A link that runs until it is told to stop, from whatever thread."""
 
     def stop(self) -> None:
         """End it soon."""
@@ -45,20 +44,35 @@ class Stoppable(Protocol):
 
 @contextmanager
 def stopped_by_signals(link: Stoppable) -> Iterator[None]:
-    """End a link by Ctrl-C and by SIGTERM."""
+    """End a link by Ctrl-C and by SIGTERM.
+
+    Another thread stops it: a handler in Python runs when the main thread comes back from what it waits in, and a
+    signal that arrives just before it begins to wait does not wake it. What C code writes at once does.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
         return
+    heard, told = socket.socketpair()
+    told.setblocking(False)
 
-    def stop(_number: int, _frame: "FrameType | None") -> None:
-        link.stop()
+    def listen() -> None:
+        while number := heard.recv(1):
+            if number[0] in _ENDS:
+                link.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    thread = threading.Thread(target=listen, name="bsim-signals", daemon=True)
+    thread.start()
+    wakes = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in _ENDS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(wakes)
+        told.close()
+        thread.join()
+        heard.close()
 
 
 @contextmanager

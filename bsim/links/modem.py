@@ -63,8 +63,8 @@ class _Connection:
 class ModemLink:
     """Serves a modem until `stop`.
 
-    `run` blocks; as a context manager the link runs in a thread of its own. `stop` may come from any thread and from a
-    signal handler. `ready` is set when terminals may come.
+    `run` blocks; as a context manager the link runs in a thread of its own. `stop` may come from any thread. `ready` is
+    set when terminals may come.
     """
 
     def __init__(self, phone: Phone, wire: Listener | PseudoTerminal) -> None:
