@@ -10,7 +10,7 @@ demo: $(VENV)/.ready
 	$(BIN)/bsim demo
 
 test: check $(NODE)/node_modules/.ready
-	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest -m "not soak" --numprocesses auto --dist loadfile --max-worker-restart 2 --cov --cov-report=term
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
