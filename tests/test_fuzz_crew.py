@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from multiprocessing import Pipe
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from test_fuzz import FINDING
 from bsim.bench.planted import FAULTS
 from bsim.card import Uicc
 from bsim.cli import main
+from bsim.fleet.spawn import spawn
 from bsim.fuzz import cluster, parallel
 from bsim.fuzz.campaign import Campaign, Options
 from bsim.fuzz.crew import lead
@@ -175,6 +177,32 @@ def test_a_process_that_is_killed_loses_one_slice(tmp_path):
     assert report.apdus == seen[-1]
     assert seen == sorted(seen)
     assert Folder(tmp_path).seeds()
+
+
+def test_a_process_that_is_stopped_is_lost():
+    """It is there, and says nothing: no budget of time would end the run."""
+    options = replace(OPTIONS, max_time=0.5)
+    crew = parallel.Processes(options, 0.1, silence=10.0)
+
+    def progress(now):
+        for peer in crew.peers.values():
+            os.kill(peer.process.pid, signal.SIGSTOP)
+
+    report = lead(crew, 2, Coordinator(options), progress)
+    assert report.apdus > 0
+    assert report.notes[0].endswith("workers were lost")
+
+
+def test_processes_leave_signals_to_whoever_began_them(tmp_path):
+    """Also while they begin, when a terminal's Ctrl-C would show a traceback of each."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    process = spawn(Path.touch, tmp_path / "done")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == 0
+    assert (tmp_path / "done").exists()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_workers_go_different_ways_and_each_the_same_again():

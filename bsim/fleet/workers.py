@@ -1,17 +1,13 @@
-"""Processes that share out work: each has its own copy of a task, and its own line to us.
+"""Processes that share out work: each has its own copy of a task, and its own line to us."""
 
-They are spawned, never forked, so that threads and locks of ours are not copied in the middle of something. As with
-everything spawned, a script that uses them begins under `if __name__ == "__main__":`.
-"""
-
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from bsim.fleet.spawn import CONTEXT, spawn
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -62,10 +58,8 @@ class _Line:
     """One process, and the thread that sends it work and waits for the result: never both sides send at once."""
 
     def __init__(self, task: Callable[[Any], Any]) -> None:
-        context = get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, task), daemon=True)
-        self._process.start()
+        self._connection, theirs = CONTEXT.Pipe()
+        self._process = spawn(_work, theirs, task)
         theirs.close()
         self._thread = ThreadPoolExecutor(1)
 
@@ -101,7 +95,6 @@ class _Line:
 
 def _work(connection: "Connection", task: Callable[[Any], Any]) -> None:
     """What the process does, until the line is closed or whoever began it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that began this one, which then ends it
     with connection, suppress(EOFError, OSError):
         while True:
             work = connection.recv()

@@ -1,13 +1,12 @@
 """Workers as processes of this machine."""
 
-import multiprocessing
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
+from bsim.fleet.spawn import CONTEXT, spawn
 from bsim.fuzz.campaign import Options, Progress
 from bsim.fuzz.crew import lead
 from bsim.fuzz.files import Seed
@@ -15,7 +14,8 @@ from bsim.fuzz.finding import Finding
 from bsim.fuzz.result import RunReport
 from bsim.fuzz.workers import SLICE, Coordinator, Make, SliceResult, Worker
 
-_CONTEXT: Final = multiprocessing.get_context("spawn")
+_SILENCE: Final = 300.0
+"""Slices take a second, or minutes where a card hangs and what it takes to have it hang is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,21 @@ class _Peer:
 class Processes:
     """A crew of processes; a worker is lost when its line breaks."""
 
-    def __init__(self, options: Options, seconds: float = SLICE, make: Make = Worker, patience: float = 0.0) -> None:
-        """`patience` is how long a worker may take to let go of what it holds."""
+    def __init__(
+        self,
+        options: Options,
+        seconds: float = SLICE,
+        make: Make = Worker,
+        patience: float = 0.0,
+        silence: float = _SILENCE,
+    ) -> None:
+        """`patience` is how long a worker may take to let go of what it holds; where it holds a card in a reader, it is
+        waited for without end. Else no worker may be silent longer than `silence` seconds.
+        """
         self._options: Final = options
         self._make: Final = make
         self._patience: Final = patience
+        self._silence: Final = None if patience else silence
         self._seconds: Final = seconds
         self.peers: Final[dict[int, _Peer]] = {}
         self._left: Final[list[_Peer]] = []
@@ -42,11 +52,8 @@ class Processes:
 
     def start(self, index: int) -> None:
         """Start a process."""
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(
-            target=_serve, args=(theirs, self._make, self._options, index), daemon=True, name=f"bsim-fuzz-{index}"
-        )
-        process.start()
+        ours, theirs = CONTEXT.Pipe()
+        process = spawn(_serve, theirs, self._make, self._options, index, name=f"bsim-fuzz-{index}")
         theirs.close()
         self.peers[index] = _Peer(process, ours)
 
@@ -58,8 +65,10 @@ class Processes:
             self.peers[index].process.join()
 
     def wait(self, seconds: float | None = None) -> list[tuple[int, SliceResult | None]]:
-        """Wait for answers, or for lines that break."""
-        ready = wait([peer.line for peer in self.peers.values()], seconds)
+        """Wait for answers, or for lines that break; all are lost of whom nothing is heard for too long."""
+        ready = wait([peer.line for peer in self.peers.values()], self._silence if seconds is None else seconds)
+        if not ready and seconds is None:
+            return [self._dropped(index) for index in list(self.peers)]
         return [(index, self._received(index)) for index, peer in list(self.peers.items()) if peer.line in ready]
 
     def stop(self) -> None:
@@ -72,6 +81,13 @@ class Processes:
                 peer.process.join(self._patience)
             peer.process.kill()  # SIGTERM it does not listen to
             peer.process.join()
+
+    def _dropped(self, index: int) -> tuple[int, None]:
+        peer = self.peers.pop(index)
+        peer.process.kill()
+        peer.process.join()
+        peer.line.close()
+        return index, None
 
     def _received(self, index: int) -> SliceResult | None:
         if index == self._torn:
@@ -101,9 +117,6 @@ def run(
 
 def _serve(line: "Connection[Any, Any]", make: Make, options: Options, index: int) -> None:
     """Serve slices until the line is closed."""
-    # Ctrl-C, and SIGTERM to all of a group, are for whoever leads: it ends the run, and has workers let go of cards.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = make(options, index)
     try:
         while True:
