@@ -44,7 +44,7 @@ class Actor:
     def __init__(self, ray, cls, args):
         self.ray, self.made, self.index, self.calls = ray, cls(*args), args[-1], 0
         self.slice = SimpleNamespace(remote=self._call)
-        self.close = SimpleNamespace(remote=self.made.close)
+        self.close = SimpleNamespace(remote=lambda: self.made.close)
 
     def _call(self, *args):
         def carried_out():

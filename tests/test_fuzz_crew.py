@@ -33,6 +33,7 @@ class Scripted:
         self.script = {index: list(answers) for index, answers in script.items()}
         self.asked = []
         self.stopped = False
+        self.last = []
 
     def start(self, index):
         assert index not in {one for one, _, _ in self.asked}, "a number is used once"
@@ -50,6 +51,7 @@ class Scripted:
 
     def stop(self):
         self.stopped = True
+        return self.last
 
 
 def test_a_lost_worker_costs_its_slice_and_is_replaced():
@@ -97,6 +99,15 @@ def test_whoever_is_lost_with_the_phases_has_not_gone_through_them():
     assert "smoke and boundary were not gone through" in report.notes[-1]
 
 
+def test_how_cards_were_left_is_the_last_that_is_told():
+    crew = Scripted({0: [SliceResult(500, 1, 1, 0, 0, (), (), (), safety=(("tries_pending", 1),))]})
+    left = SliceResult(510, 1, 1, 0, 0, (), (FINDING,), (), safety=(("tries_pending", 0),), notes=("well",))
+    crew.last = [(0, left)]
+    report = lead(crew, 1, Coordinator(replace(OPTIONS, max_apdus=500)), replace=False)
+    assert (report.apdus, report.safety, report.notes) == (510, {"tries_pending": 0}, ("well",))
+    assert report.findings == (FINDING,)
+
+
 def test_whom_nobody_comes_for_is_told():
     crew = Scripted({0: [None], 1: [500, 1000]})
     report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=900)), replace=False)
@@ -121,7 +132,7 @@ def test_an_answer_whose_reading_was_interrupted_is_not_read_on():
         crew.wait()
     assert crew.wait(1.0) == [(0, None)]
     crew.stop()
-    assert (read, ended) == ([1], ["close", "join", "kill", "join"])  # it may still let go of its card
+    assert (read, ended) == ([1], ["close", "join", "close", "kill", "join"])  # it may still let go of its card
     ours.close()
     theirs.close()
 
@@ -193,12 +204,11 @@ def test_a_process_that_is_stopped_is_lost():
     assert report.notes[0].endswith("workers were lost")
 
 
-def test_processes_leave_signals_to_whoever_began_them(tmp_path):
-    """Also while they begin, when a terminal's Ctrl-C would show a traceback of each."""
+def test_processes_leave_ctrl_c_to_whoever_began_them(tmp_path):
+    """Also while they begin, when each would show a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     process = spawn(Path.touch, tmp_path / "done")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        os.kill(process.pid, number)
+    os.kill(process.pid, signal.SIGINT)
     process.join(60)
     assert process.exitcode == 0
     assert (tmp_path / "done").exists()

@@ -67,6 +67,15 @@ def test_a_reader_without_a_card_stops_its_worker_alone(farm, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_why_nothing_is_typed_is_told_of_each(farm, tmp_path):
+    _, _, words = farm
+    untold = words[: words.index("--tries-left")]
+    assert main(["fuzz", "run", "--on", "reader:0,reader:1", "--max-apdus", "300", *untold]) == 0
+    notes = load(tmp_path / "run").notes
+    assert [note.partition(": ")[0] for note in notes] == ["reader:0", "reader:1"]
+    assert all("--tries-left" in note for note in notes)
+
+
 def test_a_card_that_is_not_named_is_not_touched(farm, tmp_path, capsys):
     readers, _, words = farm
     named = [word for word in words if word != "--allow-card" and word not in ICCIDS]

@@ -1,4 +1,4 @@
-"""Processes of this machine that work for the one that began them, and leave its signals to it.
+"""Processes of this machine that work for the one that began them, and leave Ctrl-C to it.
 
 They are spawned, never forked, so that threads and locks of ours are not copied in the middle of something. As with
 everything spawned, a script that uses them begins under `if __name__ == "__main__":`.
@@ -13,29 +13,25 @@ from typing import Any, Final
 
 CONTEXT: Final = get_context("spawn")
 
-_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 _HELD: Final = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 
 def spawn(target: Callable[..., object], *args: Any, name: str | None = None) -> BaseProcess:
-    """Start a process that a terminal's Ctrl-C, and a SIGTERM to the whole group, do not end.
-
-    Whoever began it is told by those, and ends it by closing the line to it.
-    """
+    """Start a process that a terminal's Ctrl-C does not end, which all of a group get: whoever began it does."""
     process = CONTEXT.Process(target=_begin, args=(target, args), daemon=True, name=name)
-    with _signals_held():
+    with _interrupt_held():
         process.start()
     return process
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Have what is started here begin with its signals held: it takes a while until it can say that it ignores them."""
+def _interrupt_held() -> Iterator[None]:
+    """Have what is started here begin with Ctrl-C held: it takes a while until it can say that it ignores it."""
     if not _HELD:
         yield
         return
-    resource_tracker.ensure_running()  # the first process starts it, and it would let the signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    resource_tracker.ensure_running()  # the first process starts it, and it would let it through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -43,8 +39,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _begin(target: Callable[..., object], args: tuple[Any, ...]) -> None:
-    for number in _ENDS:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _HELD:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     target(*args)

@@ -94,8 +94,9 @@ class CardCampaign:
         self._doubts: list[str] = []
         self._unverified: Counter[str] = Counter()
         self._began: Final = time.monotonic()
-        self._stopped = ""
-        self._exit = Exit.CLEAN
+        self.stopped = ""
+        """Why it ended, if no budget was spent; or how the card was left, if it is not as it should be."""
+        self.exit = Exit.CLEAN
 
     def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunReport:
         """Go on until a budget is spent, a safety rule stops it, or Ctrl-C; the card is left reset."""
@@ -106,9 +107,9 @@ class CardCampaign:
                 self.explorer.explore(_SLICE)
                 progress(self.progress())
         except SafetyStop as stop:
-            self._stopped, self._exit = str(stop), Exit.SAFETY
+            self.stopped, self.exit = str(stop), Exit.SAFETY
         except KeyboardInterrupt:
-            self._exit = Exit.INTERRUPTED
+            self.exit = Exit.INTERRUPTED
         finally:
             self.tear_down()
         return self.report()
@@ -128,13 +129,18 @@ class CardCampaign:
             f"{tries}  nv {account.writes}",
         )
 
+    def notes(self) -> list[str]:
+        """Answer what is to be known beside the findings."""
+        dropped = self.explorer.dropped
+        notes = [self.safe.untyped, f"{dropped} moves dropped after the twin" if dropped else "", *self._doubts]
+        notes += [f"{key} was hit {count} times and could not be repeated" for key, count in self._unverified.items()]
+        return [one for one in notes if one]
+
     def report(self) -> RunReport:
         """Answer what the run came to, and write it to the folder."""
         options, explorer = self._options, self.explorer
         found = (*options.standing, *self.findings.values())
-        notes = [self._stopped, self.safe.untyped, f"{explorer.dropped} moves dropped after the twin", *self._doubts]
-        notes += [f"{key} was hit {count} times and could not be repeated" for key, count in self._unverified.items()]
-        exit_ = self._exit or (Exit.FINDINGS if found else Exit.CLEAN)
+        exit_ = self.exit or (Exit.FINDINGS if found else Exit.CLEAN)
         report = RunReport(
             seed=options.seed,
             engine="state",
@@ -150,7 +156,7 @@ class CardCampaign:
             coverage=coverage(grammar(), explorer.pairs),
             findings=found,
             exit=exit_,
-            notes=tuple(one for one in notes if one),
+            notes=tuple(one for one in (self.stopped, *self.notes()) if one),
             safety=self.safe.account.as_dict(),
         )
         if self._folder is not None:
@@ -242,11 +248,11 @@ class CardCampaign:
         try:
             self.safe.leave()
         except (CardLost, SafetyStop) as fault:
-            self._stopped = self._stopped or f"at the end the card did not answer: {fault}"
-            self._exit = self._exit or (Exit.SAFETY if isinstance(fault, SafetyStop) else Exit.CLEAN)
+            self.stopped = self.stopped or f"at the end the card did not answer: {fault}"
+            self.exit = self.exit or (Exit.SAFETY if isinstance(fault, SafetyStop) else Exit.CLEAN)
         except KeyboardInterrupt:  # a card that is gone is waited for no longer, and the report is made all the same
-            self._stopped = self._stopped or "Ctrl-C at the end: how the card was left is not known"
-            self._exit = Exit.INTERRUPTED
+            self.stopped = self.stopped or "Ctrl-C at the end: how the card was left is not known"
+            self.exit = Exit.INTERRUPTED
         finally:
             self._ledger.close()
             self._journal.close()

@@ -37,9 +37,9 @@ class Actor:
         """Do a slice."""
         return self._worker.slice(seconds, seeds, known)
 
-    def close(self) -> None:
+    def close(self) -> SliceResult | None:
         """Have the worker let go of what it holds."""
-        self._worker.close()
+        return self._worker.close()
 
 
 class Actors:
@@ -71,21 +71,27 @@ class Actors:
         ready, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=seconds)
         return [(self._waited.pop(one), self._received(one)) for one in ready]
 
-    def stop(self) -> None:
+    def stop(self) -> list[tuple[int, SliceResult]]:
         """Let go of the cluster; a Ray that was started here ends, one that was there before loses these actors."""
-        if self._patience:
-            calls = [actor.close.remote() for actor in self.actors.values()]
-            self._ray.wait(calls, num_returns=len(calls), timeout=self._patience)
-        for actor in self.actors.values():
-            self._ray.kill(actor)
-        self._ray.shutdown()
+        try:
+            return self._let_go() if self._patience else []
+        finally:
+            for actor in self.actors.values():
+                self._ray.kill(actor)
+            self._ray.shutdown()
+
+    def _let_go(self) -> list[tuple[int, SliceResult]]:
+        calls = {actor.close.remote(): index for index, actor in self.actors.items()}
+        ended, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=self._patience)
+        said = [(calls[call], self._received(call)) for call in ended]
+        return [(index, one) for index, one in said if one is not None]
 
     def _received(self, call: object) -> SliceResult | None:
         try:
             result = self._ray.get(call)
         except self._ray.exceptions.RayActorError:
             return None
-        if not isinstance(result, SliceResult):
+        if result is not None and not isinstance(result, SliceResult):
             raise TypeError("a worker handed over something else than a slice")
         return result
 

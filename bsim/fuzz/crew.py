@@ -32,8 +32,8 @@ class Crew(Protocol):
         """Wait for slices that are done, at most so long; None for a worker that is lost."""
         ...
 
-    def stop(self) -> None:
-        """End all workers, each after it has let go of what it holds."""
+    def stop(self) -> list[tuple[int, SliceResult]]:
+        """End all workers, each after it has let go of what it holds; answers what they say of that."""
         ...
 
 
@@ -65,7 +65,8 @@ def lead(
         with suppress(KeyboardInterrupt):
             roster.hear_the_last(_LAST)
     finally:
-        crew.stop()
+        for index, result in crew.stop():
+            roster.take(index, result)
     return coordinator.report(interrupted=interrupted)
 
 
@@ -110,11 +111,16 @@ class _Roster:
             if result is None:
                 self._lose(index)
                 continue
-            findings, seeds = self._coordinator.absorb(index, result)
-            for finding in findings:
-                self._on_finding(finding)
+            seeds = self.take(index, result)
             self._progress(self._coordinator.progress())
             self._go_on(index, seeds, stays=not result.stopped and not result.done)
+
+    def take(self, index: int, result: SliceResult) -> list[Seed]:
+        """Keep what a worker hands over; answers the seeds that are new to all."""
+        findings, seeds = self._coordinator.absorb(index, result)
+        for finding in findings:
+            self._on_finding(finding)
+        return seeds
 
     def hear_the_last(self, seconds: float) -> None:
         """Wait, at most so long, for the slices that are under way; nobody goes on after it."""

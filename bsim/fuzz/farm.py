@@ -16,6 +16,7 @@ from bsim.fuzz.files import Seed
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import LedgerError
 from bsim.fuzz.policy import Policy, SafetyStop
+from bsim.fuzz.result import Exit
 from bsim.fuzz.workers import SLICE, SliceResult
 from bsim.lab.reader import ReaderError, ReaderOptions, readers
 from bsim.lab.targets import TargetError, is_real, open_target
@@ -58,12 +59,13 @@ class CardWorker:
         digest = hashlib.sha256(f"{options.seed}/{index}".encode()).digest()
         self._campaign: CardCampaign | None = None
         self._told: set[str] = set()
-        self._stopped = ""
+        self._last = SliceResult(0, 0, 0, 0, 0, (), (), ())
         target = farm.targets[index]
+        self._target: Final = target
         try:
             card = open_target(target, None, farm.reader)
         except (CardLost, ReaderError, TargetError) as fault:
-            self._stopped = f"{target}: {fault}"
+            self._stop(fault)
             return
         self._close = card.close
         try:
@@ -78,7 +80,7 @@ class CardWorker:
                 pretest=farm.pretest,
             )
         except (CardLost, ReaderError, NotAllowed, LedgerError) as fault:
-            self._stopped = f"{target}: {fault}"
+            self._stop(fault)
             card.close()
 
     def slice(
@@ -90,7 +92,7 @@ class CardWorker:
         """Go on for so long. Seeds of others are not run."""
         campaign = self._campaign
         if campaign is None:
-            return SliceResult(0, 0, 0, 0, 0, (), (), (), stopped=self._stopped)
+            return self._last
         campaign.known |= set(known)
         end = time.monotonic() + seconds
         try:
@@ -98,11 +100,30 @@ class CardWorker:
             while time.monotonic() < end:
                 campaign.explorer.explore(_STEP)
         except SafetyStop as stop:
-            self._stopped = str(stop)
-            self.close()
+            self._stop(stop)
+            return self.close()
+        return self._result(campaign)
+
+    def close(self) -> SliceResult:
+        """Leave the card reset, and let go of it; answers how it was left."""
+        campaign, self._campaign = self._campaign, None
+        if campaign is not None:
+            campaign.tear_down()
+            self._close()
+            if campaign.exit is Exit.SAFETY:
+                self._stop(campaign.stopped)
+            self._last = self._result(campaign)
+        return self._last
+
+    def _stop(self, why: object) -> None:
+        """Do not go on; the first reason counts."""
+        self._last = replace(self._last, stopped=self._last.stopped or f"{self._target}: {why}")
+
+    def _result(self, campaign: CardCampaign) -> SliceResult:
         found = [one for key, one in campaign.findings.items() if key not in self._told]
         self._told |= {one.key for one in found}
         explorer, account = campaign.explorer, campaign.safe.account
+        notes = [f"{self._target}: {note}" for note in (campaign.stopped, *campaign.notes()) if note]
         return SliceResult(
             account.sent,
             explorer.sequences,
@@ -112,13 +133,7 @@ class CardWorker:
             tuple(explorer.pairs),
             tuple(found),
             (),
-            stopped=self._stopped,
+            stopped=self._last.stopped,
             safety=tuple(account.as_dict().items()),
+            notes=tuple(note for note in notes if note != self._last.stopped),
         )
-
-    def close(self) -> None:
-        """Leave the card reset, and let go of it."""
-        campaign, self._campaign = self._campaign, None
-        if campaign is not None:
-            campaign.tear_down()
-            self._close()

@@ -1,6 +1,9 @@
 """Workers as processes of this machine."""
 
-from collections.abc import Callable
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -71,16 +74,28 @@ class Processes:
             return [self._dropped(index) for index in list(self.peers)]
         return [(index, self._received(index)) for index, peer in list(self.peers.items()) if peer.line in ready]
 
-    def stop(self) -> None:
-        """End all processes."""
-        peers = (*self.peers.values(), *self._left)
-        for peer in peers:
+    def stop(self) -> list[tuple[int, SliceResult]]:
+        """End all processes; answers what those say at the end that had something to let go of."""
+        try:
+            return self._let_go() if self._patience else []
+        finally:
+            for peer in (*self.peers.values(), *self._left):
+                peer.line.close()
+                peer.process.kill()  # SIGTERM it does not listen to
+                peer.process.join()
+
+    def _let_go(self) -> list[tuple[int, SliceResult]]:
+        """Have all let go of what they hold; who takes too long, or was not understood, is waited for and not heard."""
+        end = time.monotonic() + self._patience
+        for peer in self._left:
             peer.line.close()
-        for peer in peers:
-            if self._patience:
-                peer.process.join(self._patience)
-            peer.process.kill()  # SIGTERM it does not listen to
-            peer.process.join()
+        for peer in self.peers.values():
+            with suppress(OSError):  # it has gone
+                peer.line.send(None)
+        said = [(index, one) for index, peer in self.peers.items() for one in _said(peer, end)]
+        for peer in (*self.peers.values(), *self._left):
+            peer.process.join(max(end - time.monotonic(), 0.0))
+        return said
 
     def _dropped(self, index: int) -> tuple[int, None]:
         peer = self.peers.pop(index)
@@ -105,6 +120,14 @@ class Processes:
         return result
 
 
+def _said(peer: _Peer, end: float) -> Iterator[SliceResult]:
+    """What a process that ends hands over until then: the slice it was in, and what it did after it."""
+    with suppress(EOFError, OSError):
+        while peer.line.poll(max(end - time.monotonic(), 0.0)):
+            if isinstance(result := peer.line.recv(), SliceResult):
+                yield result
+
+
 def run(
     options: Options,
     jobs: int,
@@ -116,12 +139,14 @@ def run(
 
 
 def _serve(line: "Connection[Any, Any]", make: Make, options: Options, index: int) -> None:
-    """Serve slices until the line is closed."""
+    """Serve slices until there are none to do, or the line is closed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all of a group get it; whoever leads has workers let go of cards
     worker = make(options, index)
     try:
-        while True:
-            line.send(worker.slice(*line.recv()))
+        while (work := line.recv()) is not None:
+            line.send(worker.slice(*work))
     except (EOFError, OSError):
         return
     finally:
-        worker.close()
+        last = worker.close()
+    line.send(last)

@@ -39,6 +39,8 @@ class SliceResult:
     stopped: str = ""
     """Why this worker does not go on; and on a reader what was done to the card."""
     safety: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    """What else is to be known of what was done to a card in a reader."""
     done: bool = False
     """Whether the worker has done all it was made for, and has no use for another slice."""
 
@@ -50,8 +52,8 @@ class Slicer(Protocol):
         """Go on for so long, beginning with what others found."""
         ...
 
-    def close(self) -> None:
-        """Let go of what it holds."""
+    def close(self) -> SliceResult | None:
+        """Let go of what it holds; answers what it came to, if that tells more than its last slice."""
         ...
 
 
@@ -70,7 +72,7 @@ class Worker:
         self._prepared = index > 0  # the phases before exploring are one worker's
 
     def close(self) -> None:
-        """Nothing is to be let go of."""
+        """Do nothing: there is nothing to let go of."""
 
     def slice(self, seconds: float = SLICE, seeds: Iterable[Seed] = (), known: Iterable[str] = ()) -> SliceResult:
         """Go on for so long. `known` are keys of findings that others have made."""
@@ -186,7 +188,7 @@ class Coordinator:
             findings=found,
             exit=self._exit(found, interrupted=interrupted),
             workers=max(len(self._last), 1),
-            notes=(*notes, *self._stopped(), *self._gone()),
+            notes=(*notes, *self._stopped(), *self._gone(), *self._noted()),
             safety=self._safety(),
         )
         if self._folder is not None:
@@ -206,6 +208,9 @@ class Coordinator:
 
     def _stopped(self) -> list[str]:
         return [one.stopped for one in self._last.values() if one.stopped]
+
+    def _noted(self) -> list[str]:
+        return [note for one in self._last.values() for note in one.notes]
 
     def _safety(self) -> dict[str, int] | None:
         """What was done to all cards in readers together; of the tries the lowest that were left on any."""

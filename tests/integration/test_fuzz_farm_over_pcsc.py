@@ -30,6 +30,8 @@ def test_a_process_for_each_reader(pcscd: PrivatePcscd, tmp_path, monkeypatch) -
         code = main(["fuzz", "run", *words, "--seed", "1"])
     report = load(tmp_path / "run")
     assert (code, report.exit, report.workers) == (0, Exit.CLEAN, 2), report.notes
+    assert report.safety is not None
+    assert report.safety["tries_pending"] == 0, "as the cards were left, and not as they were in the middle"
     for card in inserted:
         assert card.count > 20
         card.check(report)
