@@ -15,9 +15,9 @@ from bsim.cli.fuzz_reader import add_reader_options, given_for_reader, safe_card
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bsim.fuzz.card_engine import CardReplayer
+    from bsim.fuzz.card_replay import CardReplayer
     from bsim.fuzz.finding import Finding
-    from bsim.fuzz.replay import Replayer
+    from bsim.fuzz.replay import Replayer, Replays
     from bsim.fuzz.safe import SafeCard
 
 _REPLAY: Final = """\
@@ -78,7 +78,7 @@ def replay(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _replaying(args: argparse.Namespace) -> "Iterator[Replayer]":
+def _replaying(args: argparse.Namespace) -> "Iterator[Replays]":
     """What replays: on emulated cards, or on the one in a reader within the rules of safe mode."""
     from bsim.fuzz import cards
     from bsim.fuzz.finding import BPIN_HERE
@@ -103,7 +103,7 @@ def _replaying(args: argparse.Namespace) -> "Iterator[Replayer]":
 
 
 def _card_replayer(args: argparse.Namespace, safe: "SafeCard") -> "CardReplayer":
-    from bsim.fuzz.card_engine import CardReplayer
+    from bsim.fuzz.card_replay import CardReplayer
     from bsim.fuzz.card_rig import CardRig
     from bsim.fuzz.grammar import grammar
     from bsim.fuzz.oracles import OUTSIDE, Judge
@@ -111,8 +111,8 @@ def _card_replayer(args: argparse.Namespace, safe: "SafeCard") -> "CardReplayer"
     return CardReplayer(grammar(), Judge(OUTSIDE), CardRig(grammar(), safe, args.bpin), safe)
 
 
-def _replayed(replayer: "Replayer", path: Path) -> tuple[int, dict[str, object]]:
-    from bsim.fuzz.card_engine import CardReplayer
+def _replayed(replayer: "Replays", path: Path) -> tuple[int, dict[str, object]]:
+    from bsim.fuzz.card_replay import CardReplayer
     from bsim.fuzz.files import read_finding
     from bsim.fuzz.finding import FindingError, answer
 

@@ -4,8 +4,8 @@ What the twin in memory says would hurt is not sent at all.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from bsim.applets.issuer import IssuerState
@@ -17,9 +17,8 @@ from bsim.fuzz.engine import Candidate
 from bsim.fuzz.generate import Generator
 from bsim.fuzz.grammar import Entry, Grammar, counted, ended_well
 from bsim.fuzz.oracles import Hit, Judge
+from bsim.fuzz.oracles.crash import unanswered
 from bsim.fuzz.policy import CardDied
-from bsim.fuzz.replay import Replayer
-from bsim.fuzz.rig import Rig
 from bsim.fuzz.rules import ASKS, never
 from bsim.fuzz.safe import SafeCard
 from bsim.fuzz.steps import POWER_CYCLE, RESET, SEND, Step
@@ -119,7 +118,7 @@ class CardExplorer:
 
     def _do(self, step: Step) -> bool:
         """Carry out a step; answers whether the sequence is at its end."""
-        rig, wrong = self.rig, _spent(self._card)
+        rig, wrong = self.rig, self._card.account.tries.wrong
         if step == POWER_CYCLE:
             self._path = []
         try:
@@ -132,7 +131,7 @@ class CardExplorer:
             self.on_hit(Candidate(rig.root, tuple(self._path), hit, self.apdus))
             return True
         self._learn()
-        if _spent(self._card) != wrong:
+        if self._card.account.tries.wrong != wrong:
             # The guard has typed the right BPIN since, which the rig knows nothing of: the path is not what was sent.
             return True
         state = rig.state()
@@ -179,79 +178,6 @@ class CardExplorer:
         return _lasting(twin) == before
 
 
-class CardReplayer(Replayer):
-    """Carries out sequences on the card in the reader; it is reset before each."""
-
-    def __init__(self, grammar: Grammar, judge: Judge, rig: CardRig, card: SafeCard) -> None:
-        super().__init__(grammar, judge)
-        self._rig: Final = rig
-        self._card: Final = card
-        self._heard: dict[tuple[Step, ...], list[tuple[str, bytes, int]]] = {}
-        self.refused = ""
-        """Why the last sequence was not carried out to its end or to a hit; empty if it was."""
-        self.refusals, self.reason = 0, ""
-        """How many were not, and why the last of them was not."""
-        self.gone = False
-        """Whether the card is to be sent nothing more."""
-
-    @contextmanager
-    def ready(self) -> Iterator[None]:
-        """Listen to the card's log."""
-        with self._judge.log:
-            yield
-
-    def rig(self, root: str) -> CardRig:  # noqa: ARG002 - there is one card
-        """Answer the card."""
-        return self._rig
-
-    def fresh(self) -> None:
-        """There is no other card."""
-
-    def run(self, root: str, steps: Sequence[Step], key: str = "") -> tuple[Hit | None, int]:  # noqa: ARG002
-        """Run a sequence until something is hit; what must not be sent ends it, and `refused` says so."""
-        self.replays += 1
-        self.refused = ""
-        told: list[tuple[str, bytes, int]] = []
-        wrong = _spent(self._card)
-        try:
-            self._rig.do(POWER_CYCLE)
-            for at, step in enumerate(steps, 1):
-                hit = self._carried_out(step, told)
-                if hit is not None:
-                    self._heard[tuple(steps[:at])] = told
-                    return hit, at
-                if _spent(self._card) != wrong and at < len(steps):
-                    raise Unsafe("a wrong BPIN was typed, and the right one after it, which is none of the steps")
-        except (Unsafe, CardLost) as fault:
-            self.refused = self.reason = str(fault)
-            self.refusals += 1
-        self._heard.setdefault(tuple(steps), told)
-        return None, len(steps)
-
-    def trace(self, root: str, steps: Sequence[Step]) -> list[tuple[str, bytes, int]]:
-        """Answer what each step was answered when this was run, which is done if it was not; nothing if not sent."""
-        if tuple(steps) not in self._heard and not self.gone:
-            self.run(root, steps)
-        told = self._heard.get(tuple(steps), [])
-        return [*told, *(self._untold(step) for step in steps[len(told) :])]
-
-    def _carried_out(self, step: Step, told: list[tuple[str, bytes, int]]) -> Hit | None:
-        rig = self._rig
-        try:
-            rig.do(step)
-        except CardLost:
-            if step[0] == RESET or "crash" not in self._judge.checks:
-                raise
-            told.append(self._untold(step))
-            return unanswered(rig)
-        name, _, _ = self._untold(step)
-        told.append((name if rig.entry is None else rig.entry.name, rig.data, rig.sw))
-        return self._judge.outside(rig)
-
-    def _untold(self, step: Step) -> tuple[str, bytes, int]:
-        return "RESET" if step[0] == RESET else self.grammar.name(step[1]), b"", 0
-
-
 def _lasting(twin: EmulatedRig) -> list[object]:
     """What of a card must be as it was: the guard goes by the declaration, which may be wrong about a command.
 
@@ -267,17 +193,6 @@ def _lasting(twin: EmulatedRig) -> list[object]:
             case WalletState():
                 found += [state.entropy, state.seed, state.bpin, state.opening_key, state.opened, state.terminated]
     return found
-
-
-def _spent(card: SafeCard) -> int:
-    """How many tries of the BPIN were spent so far."""
-    return card.account.tries.wrong
-
-
-def unanswered(rig: Rig) -> Hit:
-    """What it is when the card went mute at the last command, or answered it with less than a status word."""
-    name = rig.entry.name if rig.entry is not None else "a command that is not declared"
-    return Hit("crash", f"{name} is not answered", f"{name} was not answered: the card went mute")
 
 
 def _sent(rig: CardRig, step: Step) -> Step:

@@ -10,7 +10,8 @@ from typing import Final
 from bsim import __version__
 from bsim.fuzz import cards
 from bsim.fuzz.campaign import Options, Progress
-from bsim.fuzz.card_engine import CardExplorer, CardReplayer
+from bsim.fuzz.card_engine import CardExplorer
+from bsim.fuzz.card_replay import CardReplayer
 from bsim.fuzz.engine import Candidate
 from bsim.fuzz.files import Folder
 from bsim.fuzz.finding import Finding, make, spec_hash
@@ -224,7 +225,7 @@ class CardCampaign:
             candidate.hit,
             candidate.root,
             steps,
-            self._replayer,
+            self._replayer.trace(candidate.root, steps),
             seed=self._options.seed,
             engine="state",
             target=self._target,

@@ -1,17 +1,16 @@
 """Turns hits into findings: one a root cause, verified three times on new cards, and minimised."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from bsim import __version__
 from bsim.fuzz.emulated_rig import Wrap
 from bsim.fuzz.engine import Candidate
-from bsim.fuzz.finding import Finding, make, spec_hash
+from bsim.fuzz.finding import EMULATED, Finding, make
 from bsim.fuzz.grammar import Grammar
 from bsim.fuzz.minimise import MOST, Minimiser
 from bsim.fuzz.oracles import Hit, Judge
-from bsim.fuzz.replay import Replayer
-from bsim.fuzz.steps import RESET
+from bsim.fuzz.replay import Answered, Replayer, untold
+from bsim.fuzz.steps import Step
 
 _TIMES: Final = 3
 _PATIENCE: Final = 5
@@ -50,16 +49,7 @@ class Finder:
             self.on_raw(self.findings[key])
             small = Minimiser(self.replayer, candidate.root, candidate.steps, key, MOST if self._shrink else 0)
             small.run()
-            found = make(
-                hit,
-                small.root,
-                small.steps,
-                self.replayer,
-                seed=self._seed,
-                engine=self._engine,
-                target="ram",
-                apdus=candidate.apdus,
-            )
+            found = self._made(candidate, hit, small.root, small.steps)
         self.known.add(key)
         self.findings[key] = found
         self.on_finding(found)
@@ -71,21 +61,26 @@ class Finder:
 
     def _raw(self, candidate: Candidate, hit: Hit) -> Finding:
         """A hit as it was met. It is not replayed for its answers: the minimiser's replays are those it always was."""
-        names = [("RESET" if kind == RESET else self._grammar.name(raw)) for kind, raw, _ in candidate.steps]
-        return Finding(
-            hit.oracle,
-            hit.rule,
-            hit.words,
-            candidate.root,
-            candidate.steps,
-            tuple(names),
-            ("",) * len(names),
-            self._seed,
-            self._engine,
-            "ram",
-            spec_hash(),
-            __version__,
-            candidate.apdus,
+        named = [untold(self._grammar, step) for step in candidate.steps]
+        return self._made(candidate, hit, candidate.root, candidate.steps, named)
+
+    def _made(
+        self,
+        candidate: Candidate,
+        hit: Hit,
+        root: str,
+        steps: Sequence[Step],
+        told: Sequence[Answered] | None = None,
+    ) -> Finding:
+        return make(
+            hit,
+            root,
+            steps,
+            self.replayer.trace(root, steps) if told is None else told,
+            seed=self._seed,
+            engine=self._engine,
+            target=EMULATED,
+            apdus=candidate.apdus,
         )
 
     def _verified(self, candidate: Candidate) -> Hit | None:

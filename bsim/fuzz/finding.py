@@ -12,7 +12,7 @@ from bsim import __version__
 from bsim.fuzz import cards
 from bsim.fuzz import steps as moves
 from bsim.fuzz.oracles import CHECKS, Hit
-from bsim.fuzz.replay import Replayer
+from bsim.fuzz.replay import Answered
 from bsim.fuzz.steps import Step, StepError
 from bsim.lab.record import CIPHERTEXT
 from bsim.spec import folder, spec
@@ -213,10 +213,17 @@ def _made(
 
 
 def make(
-    hit: Hit, root: str, steps: Sequence[Step], replayer: Replayer, *, seed: int, engine: str, target: str, apdus: int
+    hit: Hit,
+    root: str,
+    steps: Sequence[Step],
+    told: Sequence[Answered],
+    *,
+    seed: int,
+    engine: str,
+    target: str,
+    apdus: int,
 ) -> Finding:
-    """Make the finding of a hit, its answers as they are now."""
-    told = replayer.trace(root, steps)
+    """Make the finding of a hit; `told` is what its steps were answered, as far as they went."""
     return Finding(
         hit.oracle,
         hit.rule,

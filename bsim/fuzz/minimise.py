@@ -7,7 +7,7 @@ from typing import Final
 from bsim.apdu import CLAS, MAX_LC, CommandApdu
 from bsim.fuzz.cards import ROOTS
 from bsim.fuzz.grammar import Entry, on_channel
-from bsim.fuzz.replay import Replayer
+from bsim.fuzz.replay import Replays
 from bsim.fuzz.steps import PLAIN, SECURES, SEND, Step
 from bsim.spec import domains
 from bsim.sw import SwError
@@ -25,7 +25,7 @@ class Minimiser:
 
     def __init__(
         self,
-        replayer: Replayer,
+        replayer: Replays,
         root: str,
         steps: Sequence[Step],
         key: str,

@@ -1,8 +1,8 @@
 """Carries out a saved sequence from power-on and has it judged: the same steps, the same verdict, every time."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Protocol, TypeAlias
 
 from bsim.fuzz.corpus import Node
 from bsim.fuzz.emulated_rig import EmulatedRig, Wrap
@@ -16,7 +16,36 @@ from bsim.fuzz.rig import Rig
 from bsim.fuzz.steps import RESET, Step, cut_of
 from bsim.fuzz.watch import Hang, watching
 
+Answered: TypeAlias = tuple[str, bytes, int]
+"""A step's command by name, its response data, and its status word (0 where there is none)."""
+
 _PATIENCE: Final = 0.4  # seconds of processor time for a command that was seen to hang
+
+
+def untold(grammar: Grammar, step: Step) -> Answered:
+    """A step by name, and nothing it was answered."""
+    return "RESET" if step[0] == RESET else grammar.name(step[1]), b"", 0
+
+
+class Replays(Protocol):
+    """Carries out sequences from power-on, wherever the card is."""
+
+    @property
+    def grammar(self) -> Grammar:
+        """What the sequences are made of."""
+        ...
+
+    def ready(self) -> AbstractContextManager[None]:
+        """Be ready for sequences inside."""
+        ...
+
+    def run(self, root: str, steps: Sequence[Step], key: str = "") -> tuple[Hit | None, int]:
+        """Run a sequence until something is hit: what, and after how many steps. `key` is what is looked for."""
+        ...
+
+    def trace(self, root: str, steps: Sequence[Step]) -> list[Answered]:
+        """Answer what each step was answered."""
+        ...
 
 
 class Replayer:
@@ -60,11 +89,12 @@ class Replayer:
                 return hit, at
         return self._whole(rig, steps, key), len(steps)
 
-    def trace(self, root: str, steps: Sequence[Step]) -> list[tuple[str, bytes, int]]:
-        """Answer each step's command by name, its response data, and its status word (0 where there is none)."""
+    def trace(self, root: str, steps: Sequence[Step]) -> list[Answered]:
+        """Answer what each step was answered."""
         start = self._start(root)
         start.restore()
-        rig, told = start.rig, []
+        rig = start.rig
+        told: list[Answered] = []
         self._watched[:] = [rig]
         for step in steps:
             try:

@@ -67,10 +67,13 @@ def crash(rig: Rig, log: CrashLog) -> Hit | None:
         where, log.where = log.where or "an unknown place", ""
         return Hit("crash", where, f"{_name(rig)} answered 6F00: {where}")
     if rig.raw and len(rig.response) < _LEAST and not _lost_power(rig):
-        return Hit(
-            "crash", f"{_name(rig)} without an answer", f"{_name(rig)} was answered by {len(rig.response)} bytes"
-        )
+        return unanswered(rig, f"answered by {len(rig.response)} bytes")
     return None
+
+
+def unanswered(rig: Rig, how: str = "not answered: the card went mute") -> Hit:
+    """What it is when the last command was not answered, or with less than a status word: mute, in a reader."""
+    return Hit("crash", f"{_name(rig)} without an answer", f"{_name(rig)} was {how}")
 
 
 def _lost_power(rig: Rig) -> bool:
