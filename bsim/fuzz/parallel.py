@@ -49,6 +49,7 @@ class Processes:
         self._silence: Final = None if patience else silence
         self._seconds: Final = seconds
         self.peers: Final[dict[int, _Peer]] = {}
+        self._asked: Final[set[int]] = set()
         self._left: Final[list[_Peer]] = []
         self._torn: int | None = None
         """Whose answer was being read when the run was interrupted: the rest of it would be taken for another."""
@@ -62,6 +63,7 @@ class Processes:
 
     def ask(self, index: int, seeds: list[Seed], known: list[str]) -> None:
         """Send what the next slice begins with; that nobody reads it any more is seen when the answer is awaited."""
+        self._asked.add(index)
         try:
             self.peers[index].line.send((self._seconds, seeds, known))
         except (BrokenPipeError, ConnectionResetError):
@@ -71,7 +73,7 @@ class Processes:
         """Wait for answers, or for lines that break; all are lost of whom nothing is heard for too long."""
         ready = wait([peer.line for peer in self.peers.values()], self._silence if seconds is None else seconds)
         if not ready and seconds is None:
-            return [self._dropped(index) for index in list(self.peers)]
+            return [self._dropped(index) for index in sorted(self._asked)]
         return [(index, self._received(index)) for index, peer in list(self.peers.items()) if peer.line in ready]
 
     def stop(self) -> list[tuple[int, SliceResult]]:
@@ -98,6 +100,7 @@ class Processes:
         return said
 
     def _dropped(self, index: int) -> tuple[int, None]:
+        self._asked.discard(index)
         peer = self.peers.pop(index)
         peer.process.kill()
         peer.process.join()
@@ -105,6 +108,7 @@ class Processes:
         return index, None
 
     def _received(self, index: int) -> SliceResult | None:
+        self._asked.discard(index)
         if index == self._torn:
             self._left.append(self.peers.pop(index))
             return None
