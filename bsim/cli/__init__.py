@@ -1,17 +1,24 @@
 """The command line: one module a verb, imported when it is typed. `main` turns expected faults into exit codes.
 
-0 done; 1 the card refused, or a check failed; 2 wrong usage, or no such card; 130 interrupted.
+0 done; 1 the card refused, or a check failed; 2 wrong usage, or no such card; 130 interrupted; 141 nobody reads.
 """
 
 import argparse
 import io
 import os
+import select
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bsim import __version__
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 VERBS: Final = {
     "new": "make a card file",
@@ -49,6 +56,8 @@ examples:
 bsim VERB --help has more. Exit codes: 0 done, 1 refused by the card, 2 wrong usage or no such card.
 """
 INTERRUPTED: Final = 130
+UNREAD: Final = 141
+"""128 and SIGPIPE, as for other programs whose output nobody reads to its end."""
 
 
 class Verb(Protocol):
@@ -68,20 +77,22 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; answers the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _stand_in_for_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding has no such character, show another
             stream.reconfigure(errors="replace")
     try:
-        return _run(words)
+        with _terminated():
+            return _run(words)
+    except _Terminated:
+        return _die(signal.SIGTERM)
     except SystemExit as end:  # argparse's way to end, after help or a usage error
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone: `bsim spec | head`. The interpreter must not flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as fault:
+        if isinstance(fault, BrokenPipeError) and _left_unread():
+            return UNREAD
         from bsim.cli.faults import explain
 
         code, words_ = explain(fault)
@@ -89,6 +100,60 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"bsim: {words_}", file=sys.stderr)
         return code
+
+
+class _Terminated(SystemExit):
+    """SIGTERM: what was begun is let go of before the process ends by it."""
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """Have SIGTERM unwind what it would leave behind. Servers and the fuzzer take it otherwise, as long as they run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has signals
+        return
+
+    def end(_number: int, _frame: "FrameType | None") -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _die(number: signal.Signals) -> int:
+    """End as the signal would have ended the process; the exit code, where it does not."""
+    with suppress(OSError):  # nobody reads it any more
+        sys.stdout.flush()
+    signal.raise_signal(number)
+    return 128 + number
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Python has None for what was closed before it began, as under some daemons: nothing to read, nobody who reads."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
+
+
+def _left_unread() -> bool:
+    """Whether whoever read our output has gone, as in `bsim spec | head`; nothing is flushed into that pipe again."""
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+            if hasattr(select, "poll"):  # not on Windows
+                watch = select.poll()
+                watch.register(stream.fileno(), 0)
+                if any(events & select.POLLERR for _, events in watch.poll(0)):
+                    raise BrokenPipeError
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            gone = True
+    return gone
 
 
 def _run(words: Sequence[str]) -> int:

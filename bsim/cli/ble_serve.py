@@ -4,7 +4,7 @@ import argparse
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, keyring, note
+from bsim.cli.common import UsageError, ending, keyring, note
 from bsim.cli.slots import announced, stopped_by_signals
 from bsim.cli.wrappers import told
 
@@ -42,7 +42,7 @@ def serve_ble(args: argparse.Namespace) -> int:
         link = _link(session.card, args, session.link_rules)
         ready: dict[str, object] = {"ready": True, **facts(link, args), "card": args.on, "profile": profile}
         words = f"ready: {args.on} is {where(link)}; Ctrl-C ends"
-        with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
+        with told(), stopped_by_signals(link, ending(args)), announced([link], ready if args.json else words):
             link.run()
     return 0
 

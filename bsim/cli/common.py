@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
     from bsim.lab.reader import ReaderOptions
     from bsim.ports import Card
@@ -115,6 +116,16 @@ def asker() -> "Callable[[str], str] | None":
     from getpass import getpass
 
     return getpass if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def ending(args: argparse.Namespace) -> "Event":
+    """What is set when a server is told to end, so that nobody sleeps any longer: one a command line."""
+    from threading import Event
+
+    known: Event | None = getattr(args, "ending", None)
+    if known is None:
+        known = args.ending = Event()
+    return known
 
 
 def add_handset(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import UsageError, keyring
+from bsim.cli.common import UsageError, ending, keyring
 from bsim.cli.slots import announced, host_of, stopped_by_signals
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def serve_modem(args: argparse.Namespace) -> int:
         ready: dict[str, object] = {"ready": True, "modem": link.place, "card": args.on, "profile": profile}
         ready |= {"pty": link.place} if kind == "pty" else {"port": int(link.place.rpartition(":")[2])}
         words = f"ready: {args.on} is in the modem at {link.place}; Ctrl-C ends"
-        with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
+        with told(), stopped_by_signals(link, ending(args)), announced([link], ready if args.json else words):
             link.run()
     return 0
 

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bsim.cli.ble_serve import add_ble, serve_ble
-from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, keyring
+from bsim.cli.common import UsageError, add_handset, add_json, add_like, add_target, ending, keyring
 from bsim.cli.slots import announced, host_of, place, stopped_by_signals
 from bsim.cli.web_serve import add_http, serve_http
 from bsim.cli.wrappers import add_wrappers, told
@@ -101,7 +101,7 @@ def serve_card(card: "Card", args: argparse.Namespace, **facts: object) -> None:
     where = place(host, port)
     ready: dict[str, object] = {"ready": True, "vpcd": where, "card": args.on, "atr": atr, **facts}
     words = f"ready: {args.on} is in the reader behind vpcd at {where}; Ctrl-C ends"
-    with told(), stopped_by_signals(link), announced([link], ready if args.json else words):
+    with told(), stopped_by_signals(link, ending(args)), announced([link], ready if args.json else words):
         link.run()
 
 

@@ -3,23 +3,19 @@
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bsim.cli.common import print_json
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 _HOST: Final = "127.0.0.1"
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-class Link(Protocol):
-    """What is ready once the outside can reach the card."""
-
-    @property
-    def ready(self) -> threading.Event:
-        """Set once it can."""
-        ...
+_INSISTS: Final = 1.0
 
 
 def host_of(text: str | None) -> str:
@@ -42,9 +38,18 @@ class Stoppable(Protocol):
         ...
 
 
+class Link(Stoppable, Protocol):
+    """One that is ready once the outside can reach the card."""
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set once it can."""
+        ...
+
+
 @contextmanager
-def stopped_by_signals(link: Stoppable) -> Iterator[None]:
-    """End a link by Ctrl-C and by SIGTERM.
+def stopped_by_signals(link: Stoppable, ends: threading.Event | None = None) -> Iterator[None]:
+    """End a link by Ctrl-C and by SIGTERM, and set `ends`; who insists, a second later or more, ends the process.
 
     Another thread stops it: a handler in Python runs when the main thread comes back from what it waits in, and a
     signal that arrives just before it begins to wait does not wake it. What C code writes at once does.
@@ -54,16 +59,29 @@ def stopped_by_signals(link: Stoppable) -> Iterator[None]:
         return
     heard, told = socket.socketpair()
     told.setblocking(False)
+    first: float | None = None
+
+    def insisted(number: int, _frame: "FrameType | None") -> None:
+        nonlocal first
+        now = time.monotonic()
+        first = first or now
+        if now - first > _INSISTS:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
     def listen() -> None:
         while number := heard.recv(1):
             if number[0] in _ENDS:
+                if ends is not None:
+                    ends.set()
                 link.stop()
 
     thread = threading.Thread(target=listen, name="bsim-signals", daemon=True)
     thread.start()
     wakes = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in _ENDS}
+    before = {int(number): signal.getsignal(number) for number in _ENDS}
+    for one in _ENDS:
+        signal.signal(one, insisted)
     try:
         yield
     finally:
@@ -77,14 +95,21 @@ def stopped_by_signals(link: Stoppable) -> Iterator[None]:
 
 @contextmanager
 def announced(links: Sequence[Link], line: str | dict[str, object]) -> Iterator[None]:
-    """Print a line, as JSON if it is none, once all links are ready."""
+    """Print a line, as JSON if it is none, once all links are ready; where it cannot be printed they are stopped."""
     ended = threading.Event()
+    failed: list[OSError] = []
 
     def announce() -> None:
         for link in links:
             link.ready.wait()
-        if not ended.is_set():
+        if ended.is_set():
+            return
+        try:
             print_json(line) if isinstance(line, dict) else print(line, flush=True)
+        except OSError as fault:  # whoever was to read it has gone
+            failed.append(fault)
+            for link in links:
+                link.stop()
 
     thread = threading.Thread(target=announce, name="bsim-ready", daemon=True)
     thread.start()
@@ -95,3 +120,5 @@ def announced(links: Sequence[Link], line: str | dict[str, object]) -> Iterator[
         for link in links:
             link.ready.set()  # nobody waits on it any more but the thread above
         thread.join()
+    if failed:
+        raise failed[0]

@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bsim.cli.common import UsageError, note
+from bsim.cli.common import UsageError, ending, note
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from bsim.handset import User
     from bsim.lab.fault_rules import Rule
     from bsim.lab.record import TraceWriter
@@ -41,6 +43,8 @@ class Wrapping(NamedTuple):
     rules: "tuple[Rule, ...]"
     seed: int | None
     link: str
+    ends: "Event"
+    """A delay ends with whoever serves the card."""
     link_rules: "tuple[Rule, ...]" = ()
 
     def user(self, user: "User") -> "User":
@@ -52,10 +56,13 @@ class Wrapping(NamedTuple):
         if self.rules:
             from bsim.lab.faults import Faults
 
-            card = faults = Faults(card, self.rules, seed=self.seed)
+            card = faults = Faults(card, self.rules, seed=self.seed, sleep=self._sleep)
             if self.seed is None:
                 note(f"--fault-seed {faults.seed} makes these faults the same again")
         return self.recorded(card)
+
+    def _sleep(self, seconds: float) -> None:
+        self.ends.wait(seconds)
 
     def recorded(self, card: "Card") -> "Card":
         """The card, recorded if that was asked for."""
@@ -85,7 +92,7 @@ def wrapping(args: argparse.Namespace) -> Iterator[Wrapping]:
         if on_link and not given.get("ble"):
             raise UsageError(f"{on_link[0].actions[0].kind} is done by a link with frames: `bsim serve --ble`")
         on_card = tuple(rule for rule in rules if not rule.on_link)
-        yield Wrapping(trace, on_card, given.get("fault_seed"), link, on_link)
+        yield Wrapping(trace, on_card, given.get("fault_seed"), link, ending(args), on_link)
 
 
 @contextmanager
