@@ -86,6 +86,12 @@ def test_an_envelope_of_no_seed_is_a_difference():
     assert not equal_length(commands()["GET_CHALLENGE"], bytes(61), bytes(65))
 
 
+def test_how_long_a_signature_happens_to_be_is_no_difference():
+    """Not in a certificate either, which ends in one: any two cards differ there."""
+    assert equal_length(commands()["GET_CERTIFICATE"], bytes(120), bytes(121))
+    assert not equal_length(commands()["EXPORT_PUBKEYS"], bytes(120), bytes(121))
+
+
 def test_what_was_not_compared_is_told(tmp_path, capsys):
     scenario = tmp_path / "s.txt"
     scenario.write_text("card blank\n> 00CA000002\n")

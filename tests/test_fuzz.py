@@ -213,6 +213,14 @@ def test_cuts_carry_their_write() -> None:
     assert cut_of(POWER_CYCLE[0]) is None
 
 
+def test_one_call_sends_all_between_two_resets() -> None:
+    """A card may be reset between two calls of opensc-tool: what is left out parts none."""
+    steps = [send(SELECT), cut(b"\0\xca\0\0", 1, after=False), send(b"\0\xca\0\0\2"), POWER_CYCLE, send(SELECT)]
+    script = export.opensc_script("x", ["SELECT", "GET_VERSION", "GET_VERSION", "RESET", "SELECT"], steps)
+    calls = [line for line in script.splitlines() if line.startswith("opensc-tool")]
+    assert [call.count(" -s ") for call in calls] == [2, 0, 1]
+
+
 def test_a_finding_is_read_as_it_is_written() -> None:
     assert parse(FINDING.text()) == FINDING
     assert json.loads(json.dumps(FINDING.as_json()))["key"] == "access-control/right bpin"
@@ -244,7 +252,8 @@ def test_a_folder_keeps_what_was_found_and_goes_on(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run.json").read_text())["apdus"] == report.apdus
     seeds = folder.seeds()
     assert {seed.why for seed in seeds} >= {"SELECT 9000", "SIGN 6982"}
-    folder.save_finding(FINDING)
+    copied = folder.save_finding(FINDING).with_name("mine.txt")
+    copied.write_text(FINDING.text())
     assert folder.findings() == [FINDING]
     replayer = Replayer(grammar(), Judge())
     with cards.quick_backups():

@@ -418,10 +418,13 @@ def _copied(line: str) -> bool:
     return line.startswith(("bsim fuzz replay", "pytest"))
 
 
-@pytest.mark.parametrize(("jobs", "number"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("jobs", "number"),
+    [("1", signal.SIGINT), ("2", signal.SIGINT), ("1", signal.SIGTERM), ("1", signal.SIGHUP)],
+)
 def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs, number):
-    """Ctrl-C, or SIGTERM: exit 130, and everything is there."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Ctrl-C, SIGTERM, or a terminal that is closed: exit 130, and everything is there."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
     slices = []
 
     def show(_line, now) -> None:
@@ -436,7 +439,7 @@ def test_an_interrupted_run_writes_its_reports(tmp_path, monkeypatch, jobs, numb
     assert report.exit is Exit.INTERRUPTED
     assert report.apdus == slices[-1] > 0
     assert all((tmp_path / file).exists() for file, _ in reports.FORMATS.values())
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
 
 
 class Killed(BaseException):

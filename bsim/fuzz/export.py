@@ -43,8 +43,7 @@ def opensc_script(title: str, names: Sequence[str], steps: Sequence[Step], *, gu
             lines += [*_sent(batch), "opensc-tool --reset"]
             batch = []
         elif left_out := _left_out(name, step, guarded=guarded):
-            lines += [*_sent(batch), left_out]
-            batch = []
+            lines.append(left_out)  # above the others: between two calls the card may be reset
         else:
             batch.append(step[1].hex().upper())
     return "\n".join((*lines, *_sent(batch))) + "\n"

@@ -72,8 +72,12 @@ class Folder:
         return self._write(self.path / REPORT, json.dumps(report.as_json(), indent=1) + "\n")
 
     def findings(self) -> list[Finding]:
-        """Read all findings."""
-        return [read_finding(file) for file in sorted((self.path / FINDINGS).glob(f"*{SUFFIX}"))]
+        """Read all findings, one of each key."""
+        return list({finding.key: finding for _, finding in self._saved()}.values())
+
+    def _saved(self) -> Iterator[tuple[Path, Finding]]:
+        for file in sorted((self.path / FINDINGS).glob(f"*{SUFFIX}")):
+            yield file, read_finding(file)
 
     def seeds(self) -> list[Seed]:
         """Read the corpus."""
@@ -85,18 +89,18 @@ class Folder:
         What another target showed than the cards the replayer makes still stands: it cannot be told here. One is hidden
         where its steps meet another fault first: it is fixed only if they meet none.
         """
-        told = []
+        told: dict[str, tuple[Finding, str]] = {}
         with replayer.ready():
-            for finding in self.findings():
+            for file, finding in [*self._saved()]:
                 state = "still"
                 if finding.target == TARGET and not finding.in_reader:
                     hit, _ = replayer.run(finding.root, finding.steps, finding.key)
                     state = "fixed" if hit is None else "still" if hit.key == finding.key else "hidden"
                 if state == "fixed" and not keep:
-                    for name in (f"{finding.id}{SUFFIX}", f"test_{finding.id.lower()}.py"):
-                        (self.path / FINDINGS / name).unlink(missing_ok=True)
-                told.append((finding, state))
-        return told
+                    for gone in (file, file.with_name(f"test_{finding.id.lower()}.py")):
+                        gone.unlink(missing_ok=True)
+                told[finding.key] = finding, state
+        return list(told.values())
 
     def _write(self, path: Path, text: str, mode: int = 0o666) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
