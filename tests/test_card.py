@@ -741,3 +741,14 @@ def test_iccid_is_the_one_the_wallet_app_reads() -> None:
     card = bare_card()
     assert exchange(card, "00A4040007A0000001510000")[1] == 0x9000
     assert exchange(card, "80CA001100") == (bytes.fromhex("110A98580203128088 9979F1"), 0x9000)
+
+
+@pytest.mark.parametrize("command", ["00A40000", 5])
+def test_what_is_no_bytes_is_told(command, card_bugs):
+    """Hex that nobody decoded: answered as everything is, and no riddle."""
+    card = bare_card().card
+    assert card.transmit(command) == b"\x6f\x00"
+    first, _ = (record.getMessage() for record in card_bugs)
+    card_bugs.clear()
+    assert first.startswith(f"a command is bytes, not {type(command).__name__}")
+    assert card.transmit([0, 0xA4, 4, 0]) != b"\x6f\x00", "pyscard's lists are as good"

@@ -33,6 +33,14 @@ _NOT_OPEN: Final = refuse(SW.CHANNEL_NOT_SUPPORTED)
 _NO_CLASS: Final = refuse(SW.CLA_NOT_SUPPORTED)
 
 
+def _bytes_of(command: object) -> bytes:
+    """What came as another kind of bytes. Text and numbers are none, which is told: hex is easily passed as it is."""
+    if isinstance(command, str | int):
+        _log.error("a command is bytes, not %s; hex becomes bytes by bytes.fromhex", type(command).__name__)
+        raise TypeError
+    return bytes(command)  # type: ignore[call-overload,no-any-return]  # whatever it is, transmit answers
+
+
 class _Closed:
     """Stands where a channel has no session."""
 
@@ -99,7 +107,7 @@ class Uicc:
         """Carry out one command APDU; whatever the bytes, answers a response APDU."""
         try:
             if type(command) is not bytes:
-                command = bytes(command)
+                command = _bytes_of(command)
             if len(command) < 4:
                 return _WRONG_LENGTH
             session = self._current[_CHANNEL[command[0]]]
