@@ -1,7 +1,6 @@
 """What `bsim fuzz run` tells people, while it runs and at the end."""
 
 import argparse
-import textwrap
 import time
 from pathlib import Path
 from shlex import quote
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _REDRAWN: Final = 1.0
 _TOLD: Final = 60.0  # where lines stay, as in the log of a CI run
 _NAMED: Final = 12
-_WIDTH: Final = 100
 
 
 def summary(report: "RunReport", folder: Path | None, again: str = "") -> list[str]:
@@ -34,8 +32,7 @@ def summary(report: "RunReport", folder: Path | None, again: str = "") -> list[s
     if covered.missing:
         more = len(covered.missing) - _NAMED
         others = f" and {more} more, which --json names" if more > 0 else ""
-        unseen = f"not seen: {', '.join(covered.missing[:_NAMED])}{others}"
-        lines += textwrap.wrap(unseen, _WIDTH, subsequent_indent="  ", break_long_words=False)
+        lines.append(f"not seen: {', '.join(covered.missing[:_NAMED])}{others}")
     for finding in report.findings:
         lines += told(finding, folder, again)
     lines += [f"note: {text}" for text in report.notes]
