@@ -227,3 +227,14 @@ def test_readers_without_pcsc_are_told_before_the_run(tmp_path: Path) -> None:
     environment = os.environ | {"PCSCLITE_CSOCK_NAME": str(tmp_path / "nobody")}
     done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, "PC/SC" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_card_file_is_fuzzed_as_a_copy(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "card.bsim", "--insecure-plain"]) == 0
+    before = Path("card.bsim").read_bytes()
+    words = ["--on", "card.bsim", "--tries-left", "10", "--ledger", "ledger", "--dir", "run"]
+    assert main(["fuzz", "run", *words, "--max-apdus", "300", "--seed", "1"]) == 0
+    assert json.loads(Path("run/run.json").read_text())["safety"]["writes"] > 0
+    assert "a copy of card.bsim in memory" in capsys.readouterr().err
+    assert Path("card.bsim").read_bytes() == before

@@ -364,7 +364,7 @@ def test_what_an_earlier_run_found_is_told_again(fuzz: Fuzz, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--engine", "random"], "--engine: not with a card in a reader"),
+        (["--engine", "random"], "--engine: not with one card"),
         (["--phases", "smoke", "-j", "2"], "--phases, --jobs: not with"),
         (["--cluster", "local"], "--cluster: not with"),
         (["--include", "SET_BPIN|TERMINATE"], "no command is left that may be sent"),

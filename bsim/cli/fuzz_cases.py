@@ -82,7 +82,7 @@ def _replaying(args: argparse.Namespace) -> "Iterator[Replays]":
     """What replays: on emulated cards, or on the one in a reader within the rules of safe mode."""
     from bsim.fuzz import cards
     from bsim.fuzz.finding import BPIN_HERE
-    from bsim.lab.targets import is_real
+    from bsim.lab.targets import SUFFIX, is_real
 
     if args.on == "ram":
         if given := given_for_reader(args):
@@ -92,8 +92,8 @@ def _replaying(args: argparse.Namespace) -> "Iterator[Replays]":
             with replayer.ready():
                 yield replayer
         return
-    if not is_real(args.on) or "," in args.on:
-        raise UsageError(f"--on {args.on}: findings are replayed on ram, or on one reader:NAME")
+    if not (is_real(args.on) or args.on.endswith(SUFFIX)) or "," in args.on:
+        raise UsageError(f"--on {args.on}: findings are replayed on ram, on a copy of FILE.bsim, or on one reader:NAME")
     if args.bpin == BPIN_HERE:
         raise UsageError(f"--bpin {BPIN_HERE}: put the BPIN of your card there")
     with safe_card(args) as safe:

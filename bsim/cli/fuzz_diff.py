@@ -160,15 +160,11 @@ def _emulated(target: str, kind: str) -> "Make":
 
 def _power(target: str, kind: str) -> "Callable[[], Uicc]":
     from bsim.fuzz import cards
-    from bsim.lab.targets import open_file
+    from bsim.lab.targets import records_of
     from bsim.profiles import power_on
     from bsim.store import RamStore
 
     if target in {"ram", "t0"}:
         return lambda: cards.make(kind)[0]
-    store = open_file(target)
-    try:
-        records = dict(store.read())
-    finally:
-        store.close()
+    records = records_of(target)
     return lambda: power_on(RamStore(records), cards.CounterRng())

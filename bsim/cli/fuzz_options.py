@@ -29,7 +29,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--on",
         metavar="TARGET",
         default="ram",
-        help="ram (all kinds of cards), reader:NAME, or several, with commas between",
+        help="ram (all kinds of cards), FILE.bsim (a copy of it), reader:NAME, or several, with commas between",
     )
     parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
     parser.add_argument("--engine", choices=["state", "model", "uniform", "random", "atheris"], default="state")
@@ -103,9 +103,7 @@ def refuse_for_readers(args: argparse.Namespace) -> None:
     several = "," in args.on
     names = (*_NOT_ON_READERS, *(_NOT_ON_SEVERAL if several else _NOT_ON_ONE))
     if given := [f"--{name}" for name in names if vars(args)[name] != usual[name]]:
-        raise UsageError(
-            f"{', '.join(given)}: not with {'cards in several readers' if several else 'a card in a reader'}"
-        )
+        raise UsageError(f"{', '.join(given)}: not with {'cards in several readers' if several else 'one card'}")
     commands = commands_of(args.include, args.exclude)
     if not sendable(grammar(), commands):
         raise UsageError("no command is left that may be sent to a card in a reader")

@@ -138,10 +138,10 @@ def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, tup
     """The card in a reader, if it may be fuzzed; and what may be done to it, and its ATR and ICCID."""
     from bsim.fuzz.card_run import check_allowed, digits
     from bsim.fuzz.identity import identity
-    from bsim.lab.targets import open_target
+    from bsim.lab.targets import is_real
 
     policy = _policy(args)
-    card = open_target(args.on, None, reader_options(args))
+    card = _opened(args)
     try:
         atr, iccid = identity(card)
         if args.unsafe:
@@ -149,11 +149,23 @@ def _admitted(args: argparse.Namespace) -> Iterator["tuple[OpenCard, Policy, tup
             if not typed or typed not in {atr.hex().upper(), digits(iccid)}:
                 raise UsageError("--unsafe needs --i-own-this-card with the card's ATR or ICCID, typed out")
             note("unsafe: this card may be blocked or broken for good")
-        else:
+        elif is_real(args.on):
             check_allowed(atr, iccid, frozenset(args.allow_card))
         yield card, policy, (atr, iccid)
     finally:
         card.close()
+
+
+def _opened(args: argparse.Namespace) -> "OpenCard":
+    """The card in a reader; of a card file a copy, as everywhere where cards are examined."""
+    from bsim.lab.targets import SUFFIX, open_target, records_of
+    from bsim.profiles import power_on
+    from bsim.store import RamStore
+
+    if not args.on.endswith(SUFFIX):
+        return open_target(args.on, None, reader_options(args))
+    note(f"a copy of {args.on} in memory; the file stays as it is")
+    return power_on(RamStore(records_of(args.on)))
 
 
 def _place(args: argparse.Namespace) -> "Place":

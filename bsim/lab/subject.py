@@ -14,7 +14,7 @@ from bsim.lab.cases import Slot
 from bsim.lab.guard import EVERYTHING, Guard, Permit
 from bsim.lab.reader import ReaderOptions
 from bsim.lab.t0_client import exchange
-from bsim.lab.targets import RAM, SUFFIX, OpenCard, is_real, open_file, open_target
+from bsim.lab.targets import RAM, SUFFIX, OpenCard, is_real, open_target, records_of
 from bsim.ports import Card
 from bsim.profiles import personalisation, personalise, power_on, stored_profile
 from bsim.spec import encode, spec
@@ -120,12 +120,7 @@ def subject(
         made = {"test": _records(blank=False), "blank": _records(blank=True)}
         return Subject(target, lambda kind: power_on(RamStore(made.get(kind, made["test"]))), known=True)
     if target.endswith(SUFFIX):
-        store = open_file(target, unlock)
-        try:
-            records = dict(store.read())
-        finally:
-            store.close()
-        return _of_records(target, records, test)
+        return _of_records(target, records_of(target, unlock), test)
     card = open_target(target, unlock, options)
     return real(target, card, permit if is_real(target) else EVERYTHING, over_t0=is_real(target), test=test)
 

@@ -89,6 +89,15 @@ def open_file(target: str, unlock: Unlock | None = None) -> SqliteStore:
     return SqliteStore(card_path(target), unlock=unlock or Keyring())
 
 
+def records_of(target: str, unlock: Unlock | None = None) -> dict[str, bytes]:
+    """Read all that a card file holds, for a copy in memory: the file itself is not written. Errors as `open_file`."""
+    store = open_file(target, unlock)
+    try:
+        return dict(store.read())
+    finally:
+        store.close()
+
+
 def emulated(target: str, phone: Phone, unlock: Unlock | None = None) -> EmulatedCard:
     """Open a card file with a phone around it; TargetError if that cannot be."""
     try:
