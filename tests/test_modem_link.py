@@ -194,6 +194,14 @@ def test_a_name_that_became_something_else_is_left_alone(tmp_path: Path) -> None
     assert name.read_text() == "mine"
 
 
+def test_a_modem_that_cannot_begin_is_not_waited_for() -> None:
+    wire = Listener.on(0)
+    link = ModemLink(phone(), wire)
+    wire.close()
+    with pytest.raises(ValueError, match="Invalid file descriptor"), link:
+        pytest.fail("it does not run")
+
+
 # The command line.
 
 
