@@ -23,6 +23,7 @@ from bsim.ports import Card
 from bsim.profiles import personalisation, personalise
 from bsim.store import RamStore
 
+pytest.importorskip("wsproto")
 RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: close with a reset
 
 
