@@ -168,6 +168,28 @@ def test_a_controller_over_tcp_and_its_end():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("answers", [0, 1], ids=["at once", "in the middle"])
+def test_a_controller_that_hangs_up_early(answers):
+    async def hang_up(reader, writer):
+        for _ in range(answers):
+            await reader.readexactly(4)  # HCI_Reset; and its Command Complete. Bluetooth Core, Vol 4, Part E, 7.7.14
+            writer.write(bytes.fromhex("040E0401030C00"))
+            await writer.drain()
+            await reader.readexactly(4)
+        writer.close()
+
+    async def main():
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listener:
+            where = f"tcp-client:127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+            async with served("--ble", where) as (process, ready):
+                assert ready is None
+                _, err = await process.communicate()
+                assert process.returncode == 2
+                assert err.decode().splitlines() == [f"bsim: --ble: {where}: the radio has gone"]
+
+    asyncio.run(main())
+
+
 def test_a_controller_that_comes_later():
     """With a server transport the card waits for its controller."""
 

@@ -4,12 +4,13 @@ import logging
 import threading
 
 import pytest
-from helpers import BPIN, DIGEST, ETHEREUM, derive, exchange, expect, new_card, select, send, sign, verified_card
+from helpers import BPIN, DIGEST, ETHEREUM, apdu, derive, exchange, expect, new_card, select, send, sign, verified_card
 
 import bsim
 from bsim.cli import main
 from bsim.lab.fault_rules import ANY, Action, FaultError, Kind, Rule, parse, parse_file
 from bsim.lab.faults import Faults
+from bsim.lab.link_faults import LinkFaults
 from bsim.ports import CardMute, CardRemoved
 from bsim.spec.decode import Decoder
 
@@ -295,6 +296,26 @@ def test_a_rule_comes_while_the_first_command_is_taken_apart(monkeypatch):
     select(card)
     assert card.transmit(bytes.fromhex(VERSION)) == b"\x69\x85"
     assert len(made) == 1
+
+
+def test_a_rule_that_fires_again_and_again_is_told_once(caplog):
+    caplog.set_level(logging.DEBUG, "bsim")
+    card, _ = faulty("on GET_VERSION answer 6F00", "on GET_VERSION nth 3 delay 0ms")
+    link = LinkFaults(["on GET_VERSION lose-frame 1"])
+    sws(card, "GET_VERSION", 3)
+    for _ in range(3):
+        link.due(apdu("GET_VERSION"))
+    said = [(record.levelname, record.getMessage().partition(" (")[0]) for record in caplog.records]
+    assert [words.partition(" at ")[0] for level, words in said if level == "INFO"] == [
+        "fault 1 fired",
+        "fault 2 fired",
+        "link fault 1 fired",
+    ]
+    assert [words for level, words in said if level == "DEBUG"][:2] == [
+        "fault 1 fired at command 2",
+        "fault 1 fired at command 3",
+    ]
+    assert len(said) == 7
 
 
 def test_the_log_names_the_rule_and_no_secret(caplog):

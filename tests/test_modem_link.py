@@ -167,6 +167,41 @@ def test_a_name_that_a_killed_modem_left_is_taken_and_a_file_is_not(tmp_path: Pa
     assert file.read_text() == "mine"
 
 
+def test_a_name_that_another_modem_took_stays_its_own(tmp_path: Path) -> None:
+    name = tmp_path / "modem"
+    with ModemLink(phone(), PseudoTerminal(name)):
+        later = ModemLink(phone(), PseudoTerminal(name))
+    with later, opened(later.place) as terminal:
+        assert terminal.one("AT+CIMI") == IMSI
+    assert not name.is_symlink()
+
+
+@pytest.mark.parametrize("target", ["/dev/null", "file", "."])
+def test_a_link_to_something_else_is_not_taken(target: str, tmp_path: Path) -> None:
+    name = tmp_path / "modem"
+    (tmp_path / "file").write_text("mine")
+    name.symlink_to(target)
+    with pytest.raises(FileExistsError):
+        PseudoTerminal(name)
+    assert str(name.readlink()) == target
+
+
+def test_a_name_that_became_something_else_is_left_alone(tmp_path: Path) -> None:
+    name = tmp_path / "modem"
+    with ModemLink(phone(), PseudoTerminal(name)):
+        name.unlink()
+        name.write_text("mine")
+    assert name.read_text() == "mine"
+
+
+def test_a_modem_that_cannot_begin_is_not_waited_for() -> None:
+    wire = Listener.on(0)
+    link = ModemLink(phone(), wire)
+    wire.close()
+    with pytest.raises(ValueError, match="Invalid file descriptor"), link:
+        pytest.fail("it does not run")
+
+
 # The command line.
 
 

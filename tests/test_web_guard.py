@@ -360,6 +360,17 @@ def served(*words: str) -> Iterator[tuple[dict[str, object], Client]]:
         assert process.wait(20) == 0
 
 
+def test_a_server_that_cannot_begin_says_so() -> None:
+    closed, server = WebServer(), WebServer()
+    closed.close()
+    with pytest.raises(OSError, match="Bad file descriptor"), closed:
+        pytest.fail("it does not run")
+    with server, pytest.raises(RuntimeError, match="once"):
+        server.__enter__()
+    with pytest.raises(RuntimeError, match="once"), server:
+        pytest.fail("it has run")
+
+
 def test_a_fleet_is_served() -> None:
     with served("--cards", "3", "--fleet-seed", "test") as (ready, client):
         assert ready["cards"] == 3

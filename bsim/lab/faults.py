@@ -124,5 +124,6 @@ class Faults:
             self._passed += 1
             due = [one for one in self._rules.values() if one.due(decoded, command)]
         for one in due:
-            _log.info("fault %d fired at command %d (%s): %s", one.number, self._passed, decoded.name, one.rule.text)
+            words = "fault %d fired at command %d (%s): %s"
+            _log.log(one.level, words, one.number, self._passed, decoded.name, one.rule.text)
         return due

@@ -40,7 +40,8 @@ class LinkFaults:
         self._decoded = decoded = self._decoder.command(command)
         due = [one for one in self._rules if one.due(decoded, command)]
         for one in due:
-            _log.info("link fault %d fired at %s: %s", one.number, decoded.name or "a command", one.rule.text)
+            words = "link fault %d fired at %s: %s"
+            _log.log(one.level, words, one.number, decoded.name or "a command", one.rule.text)
         return tuple(action for one in due for action in one.rule.actions)
 
     def answered(self, response: bytes) -> None:

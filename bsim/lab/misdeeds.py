@@ -1,5 +1,6 @@
 """Rules at work on a card: when each is due, and what it does. bsim.lab.faults keeps them."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -120,6 +121,11 @@ class ArmedRule:
             return False
         self.fired += 1
         return True
+
+    @property
+    def level(self) -> int:
+        """How loudly its last firing is logged: one that fires at every command is told once, not line after line."""
+        return logging.INFO if self.fired == 1 else logging.DEBUG
 
     def corrupt(self, answer: bytes, position: int) -> bytes:
         """Change one byte of the response data into another; a response that is too short stays as it is."""

@@ -17,7 +17,7 @@ from bumble.device import Device, DeviceConfiguration
 from bumble.hci import Address, HCI_Reset_Command
 from bumble.host import Host
 from bumble.transport import open_transport
-from bumble.transport.common import AsyncPipeSink, Transport, TransportSink, TransportSource
+from bumble.transport.common import AsyncPipeSink, Transport, TransportLostError, TransportSink, TransportSource
 
 from bsim.lab.link_faults import LinkFaults
 from bsim.links.ble import Peripheral, checked_name
@@ -33,6 +33,7 @@ _TRIES: Final = 10
 _LOOK_UP_SECONDS: Final = 0.1
 
 _log: Final = logging.getLogger(__name__)
+_BUMBLES_LOG: Final = logging.getLogger("bumble.host")
 
 
 class BleError(Exception):
@@ -116,6 +117,7 @@ class BleLink:
 
     async def _serve(self) -> None:
         async with self._radio() as (source, sink):
+            _BUMBLES_LOG.addFilter(_untold)
             host = Host(source, sink)
             device = Device(config=DeviceConfiguration(name=self.name, address=self.address), host=host)
             peripheral = Peripheral(device, self._card, self._faults)
@@ -123,8 +125,10 @@ class BleLink:
                 await self._answered(host)
                 await self._on_air(peripheral)
                 await asyncio.wait([source.terminated])
+                raise TransportLostError
+            except TransportLostError as fault:
                 peripheral.close()
-                raise BleError(f"{self._transport}: the radio has gone")
+                raise BleError(f"{self._transport}: the radio has gone") from fault
             except asyncio.CancelledError:
                 await peripheral.stop()
                 raise
@@ -146,6 +150,8 @@ class BleLink:
     async def _on_air(self, peripheral: Peripheral) -> None:
         try:
             await peripheral.start()
+        except TransportLostError:
+            raise
         except Exception as fault:
             raise BleError(f"{self._transport}: what is there is no Bluetooth controller ({_words(fault)})") from fault
         _log.info("%s is on the air as %s", self.name, self.address)
@@ -187,6 +193,11 @@ def _listener(transport: str) -> socket.socket | None:
         return socket.create_server((host or "127.0.0.1", int(port)))
     except OSError as fault:
         raise BleError(f"{transport}: {fault.strerror or fault}") from fault
+
+
+def _untold(record: logging.LogRecord) -> bool:
+    """That a command found no radio any more is raised to us as well, and we say it without a traceback."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], TransportLostError)
 
 
 def _words(fault: Exception) -> str:

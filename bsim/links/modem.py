@@ -74,10 +74,12 @@ class ModemLink:
         self._selector: Final = selectors.DefaultSelector()
         self._connections: Final[dict[int, _Connection]] = {}
         self._stopping = False
+        self._settled: Final = threading.Event()
+        self._fault: Exception | None = None
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
-        self._thread = threading.Thread(target=self.run, name=f"modem {wire.place}", daemon=True)
+        self._thread = threading.Thread(target=self._run_apart, name=f"modem {wire.place}", daemon=True)
 
     @property
     def place(self) -> str:
@@ -86,7 +88,9 @@ class ModemLink:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.ready.wait()
+        self._settled.wait()
+        if self._fault is not None:
+            raise self._fault
         return self
 
     def __exit__(
@@ -103,15 +107,26 @@ class ModemLink:
     def run(self) -> None:
         """Serve all terminals."""
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._begin()
-        self.ready.set()
         try:
+            self._begin()
+            self.ready.set()
+            self._settled.set()
             while not self._stopping:
                 for key, _ in self._selector.select():
                     self._serve(key.fd)
                 self._tell()
         finally:
             self._end()
+
+    def _run_apart(self) -> None:
+        try:
+            self.run()
+        except Exception as fault:
+            if self._settled.is_set():
+                raise  # nobody waits any more
+            self._fault = fault
+        finally:
+            self._settled.set()
 
     def _begin(self) -> None:
         if isinstance(self._wire, PseudoTerminal):
@@ -152,8 +167,8 @@ class ModemLink:
 
     def _enter(self, descriptor: int, close: Callable[[], None]) -> None:
         connection = _Connection(descriptor, Port(self._phone, self._wake), close)
-        self._connections[descriptor] = connection
         self._selector.register(descriptor, connection.events)
+        self._connections[descriptor] = connection
 
     def _leave(self, connection: _Connection) -> None:
         del self._connections[connection.descriptor]

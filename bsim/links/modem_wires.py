@@ -40,6 +40,7 @@ class Listener:
 class PseudoTerminal:
     """A pseudo-terminal; programs open `place` as they open a modem's device. `link` is another name for it.
 
+    FileExistsError where something has that name, unless it is a link to a pseudo-terminal, or to nothing.
     It is kept open on both sides, so that it stays raw, and nothing is echoed, whoever comes and goes.
     """
 
@@ -50,12 +51,13 @@ class PseudoTerminal:
         tty.setraw(self._theirs)
         os.set_blocking(self._ours, False)
         self._link: Final = link
-        self.place = str(link or os.ttyname(self._theirs))
+        self._device: Final = os.ttyname(self._theirs)
+        self.place = str(link or self._device)
         if link is not None:
             try:
-                if link.is_symlink():
-                    link.unlink()  # left behind by one that was killed
-                link.symlink_to(os.ttyname(self._theirs))
+                if self._left_behind(link):
+                    link.unlink()
+                link.symlink_to(self._device)
             except OSError:
                 self._hang_up()
                 raise
@@ -66,13 +68,31 @@ class PseudoTerminal:
 
     def close(self) -> None:
         """Take it away."""
-        if self._link is not None:
+        if self._link is not None and _target(self._link) == self._device:  # and not another's, who took the name
             self._link.unlink(missing_ok=True)
         self._hang_up()
+
+    def _left_behind(self, link: Path) -> bool:
+        """Whether one that was killed may have made this link; another may have its number, or nobody."""
+        target = _target(link)
+        return bool(target) and (_kind(target) == _kind(self._device) or not link.exists())
 
     def _hang_up(self) -> None:
         os.close(self._ours)
         os.close(self._theirs)
+
+
+def _target(link: Path) -> str:
+    """What a link says; nothing if it is none."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def _kind(device: str) -> str:
+    """A device without its number: /dev/pts/ of a pseudo-terminal."""
+    return device.rstrip("0123456789")
 
 
 def _place(address: object) -> str:

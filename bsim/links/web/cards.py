@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bsim import __version__
 from bsim.links.web import shapes
@@ -10,6 +10,9 @@ from bsim.links.web.hosted import Hosted, Power
 from bsim.links.web.message import Refusal
 from bsim.links.web.operation import Call, Operation
 from bsim.links.web.schema import flag, listed, obj, text, whole
+
+if TYPE_CHECKING:
+    from bsim.links.web.site import Site
 
 
 def card_json(card: Hosted) -> dict[str, object]:
@@ -56,10 +59,15 @@ def _get(call: Call) -> object:
 
 
 async def _delete(call: Call) -> object:
-    card = call.card
-    call.site.forget(card)
-    await asyncio.wrap_future(call.site.rack.pool.submit(card.line.held, lambda: call.site.rack.remove(card.number)))
+    await asyncio.shield(_let_go(call.site, call.card))  # a card that is to go goes, even if nobody waits for it
     return None
+
+
+async def _let_go(site: "Site", card: Hosted) -> None:
+    outcome = card.line.run(lambda: site.rack.remove(card.number), slow=True)
+    if isinstance(outcome, Awaitable):
+        await outcome
+    site.forget(card)
 
 
 def _reset(call: Call) -> object:
@@ -153,7 +161,7 @@ OPERATIONS: Final = (
         refusals=(409,),
     ),
     Operation("GET", _CARD, "getCard", "One card", _get, shapes.CARD, refusals=(404,)),
-    Operation("DELETE", _CARD, "deleteCard", "Let go of a card", _delete, {}, status=204, refusals=(404,)),
+    Operation("DELETE", _CARD, "deleteCard", "Let go of a card", _delete, {}, status=204, refusals=(404, 503)),
     Operation("POST", f"{_CARD}/reset", "resetCard", "Power-cycle", _reset, shapes.ATR, refusals=(404, 409, 503)),
     Operation(
         "POST",

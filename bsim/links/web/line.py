@@ -10,6 +10,7 @@ from threading import RLock
 from typing import Final, TypeVar
 
 from bsim.links.web.message import Refusal
+from bsim.links.web.threads import in_thread
 from bsim.ports import Card
 
 T = TypeVar("T")
@@ -27,14 +28,15 @@ class Line:
         self._begun: Final[set[asyncio.Future[object]]] = set()
 
     def run(self, work: Callable[[], T], *, slow: bool = False) -> T | Awaitable[T]:
-        """Do something with the card: the result, or where it takes time an awaitable of it."""
+        """Do something with the card: the result, or where it takes time an awaitable of it.
+
+        Where too many wait already the awaitable raises Refusal 503.
+        """
         if not slow and not self._turn.locked() and self._lock.acquire(blocking=False):
             try:
                 return work()
             finally:
                 self._lock.release()
-        if self._waiting >= self._most:
-            raise Refusal(503, "too many requests wait for this card", "CardBusy", (("Retry-After", "1"),))
         return self._queued(work)
 
     def begin(self, work: Callable[[], object], *, slow: bool = False) -> None:
@@ -51,12 +53,20 @@ class Line:
             return work()
 
     async def _queued(self, work: Callable[[], T]) -> T:
+        if self._waiting >= self._most:
+            raise Refusal(503, "too many requests wait for this card", "CardBusy", (("Retry-After", "1"),))
         self._waiting += 1
         try:
-            async with self._turn:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, self.held, work)
-        finally:
+            await self._turn.acquire()
+        except asyncio.CancelledError:  # who gives up before its turn has come makes room at once
             self._waiting -= 1
+            raise
+        # Who gives up later still has the card: its thread cannot be stopped, and the next would only wait behind it.
+        return await in_thread(self._pool, lambda: self.held(work), self._next)
+
+    def _next(self) -> None:
+        self._waiting -= 1
+        self._turn.release()
 
 
 class OnLine:

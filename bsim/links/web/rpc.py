@@ -1,8 +1,8 @@
 """JSON-RPC 2.0 on the card: what ethers, viem, web3.py and js-conflux-sdk ask of a remote signer. docs/web-api.md."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 from typing import Final
 
 from bsim import __version__
@@ -11,6 +11,7 @@ from bsim.links.web.message import Refusal, Response, as_json
 from bsim.links.web.operation import Call, Operation, parse
 from bsim.links.web.rpc_errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, NO_METHOD, UNSUPPORTED, RpcError
 from bsim.links.web.signer import CORE, ETHER, Signer
+from bsim.links.web.threads import in_thread
 
 _log: Final = logging.getLogger(__name__)
 _MOST_IN_BATCH: Final = 100
@@ -132,13 +133,17 @@ async def _answer(call: Call, card: Hosted) -> Response:
     geth = call.request.headers.get("user-agent", "").lower().startswith("web3.py")
     batch = isinstance(body, list)
     asked = body if batch else [body]
-    loop, pool = asyncio.get_running_loop(), call.site.rack.pool
-    call.site.signers_busy(1)
+    site, gone = call.site, Event()
+
+    def answers() -> list[dict[str, object] | None]:
+        return [_one(signer, one, geth) for one in asked if not gone.is_set()]
+
+    site.signers_busy(1)
     try:
-        answers = [await loop.run_in_executor(pool, _one, signer, one, geth) for one in asked]
+        found = await in_thread(site.rack.pool, answers, lambda: site.signers_busy(-1))
     finally:
-        call.site.signers_busy(-1)
-    told = [answer for answer in answers if answer is not None]
+        gone.set()  # the rest of a batch is signed for nobody
+    told = [answer for answer in found if answer is not None]
     if not told:
         return Response(204)
     return as_json(told if batch else told[0])

@@ -49,8 +49,9 @@ class WebServer:
         self.port: Final[int] = self._socket.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
-        self._running = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._settled: Final = threading.Event()
+        self._fault: Exception | None = None
+        self._thread: Final = threading.Thread(target=self._run_apart, name="bsim-web", daemon=True)
 
     @property
     def rack(self) -> Rack:
@@ -63,17 +64,17 @@ class WebServer:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self.run, name="bsim-web", daemon=True)
         self._thread.start()
-        self._running.wait()
+        self._settled.wait()
+        if self._fault is not None:
+            raise self._fault
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def stop(self) -> None:
         """End `run`; may be called from any thread and from a signal handler."""
@@ -92,15 +93,23 @@ class WebServer:
         try:
             asyncio.run(self._serve(ready))
         finally:
-            self._running.set()
             self._socket.close()
+
+    def _run_apart(self) -> None:
+        try:
+            self.run(self._settled.set)
+        except Exception as fault:
+            if self._settled.is_set():
+                raise  # nobody waits any more
+            self._fault = fault
+        finally:
+            self._settled.set()
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self.site.begin(loop)
         self._quiet_accepts(loop)
         server = await loop.create_server(self._connection, sock=self._socket, backlog=_BACKLOG)
-        self._running.set()
         ready()
         try:
             while not self._stop.is_set():
