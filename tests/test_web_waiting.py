@@ -219,3 +219,24 @@ def test_a_signature_counts_until_its_user_has_decided() -> None:
         assert dialogues() == []  # nobody wants the second of them
         with closing(Client(server.url)) as other:
             assert other.apdu(card, SELECT).endswith("9000")
+
+
+def test_what_the_server_does_itself_is_never_refused() -> None:
+    """A dialogue whose time is over ends, though as many requests wait as may."""
+    ended = []
+
+    async def main(pool: ThreadPoolExecutor) -> None:
+        line, busy = Line(pool, 1), Busy()
+        first = queued(line, busy)
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal):
+            await queued(line, busy)
+        line.begin(lambda: ended.append(1), slow=True)
+        busy.may_end.set()
+        assert await first == "busy"
+        async with asyncio.timeout(60):
+            while not ended:
+                await asyncio.sleep(0.01)
+
+    with ThreadPoolExecutor(4) as pool:
+        asyncio.run(main(pool))

@@ -32,16 +32,11 @@ class Line:
 
         Where too many wait already the awaitable raises Refusal 503.
         """
-        if not slow and not self._turn.locked() and self._lock.acquire(blocking=False):
-            try:
-                return work()
-            finally:
-                self._lock.release()
-        return self._queued(work)
+        return self._run(work, self._most, slow=slow)
 
     def begin(self, work: Callable[[], object], *, slow: bool = False) -> None:
-        """Do something with the card that nobody waits for; in the event loop's thread, as `run`."""
-        outcome = self.run(work, slow=slow)
+        """Do something with the card that nobody waits for, however many wait; in the event loop's thread, as `run`."""
+        outcome = self._run(work, None, slow=slow)
         if isinstance(outcome, Awaitable):
             task = asyncio.ensure_future(outcome)
             self._begun.add(task)  # the loop itself does not hold it
@@ -52,8 +47,16 @@ class Line:
         with self._lock:
             return work()
 
-    async def _queued(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._most:
+    def _run(self, work: Callable[[], T], most: int | None, *, slow: bool) -> T | Awaitable[T]:
+        if not slow and not self._turn.locked() and self._lock.acquire(blocking=False):
+            try:
+                return work()
+            finally:
+                self._lock.release()
+        return self._queued(work, most)
+
+    async def _queued(self, work: Callable[[], T], most: int | None) -> T:
+        if most is not None and self._waiting >= most:
             raise Refusal(503, "too many requests wait for this card", "CardBusy", (("Retry-After", "1"),))
         self._waiting += 1
         try:
