@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding has no such character, show another
             stream.reconfigure(errors="replace")
     try:
-        return _run(words)
+        return _written(words)
     except SystemExit as end:  # argparse's way to end, after help or a usage error
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
@@ -85,10 +85,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         from bsim.cli.faults import explain
 
         code, words_ = explain(fault)
+        if code is None and isinstance(fault, OSError):
+            from bsim.cli.unwritten import unwritten
+
+            code, words_ = unwritten(fault)
         if code is None:
             raise
         print(f"bsim: {words_}", file=sys.stderr)
         return code
+
+
+def _written(words: Sequence[str]) -> int:
+    """Run, and write all out: what cannot be is told as other faults are, and not by the interpreter as it ends."""
+    try:
+        code = _run(words)
+    except SystemExit:
+        _write_out()
+        raise
+    _write_out()
+    return code
+
+
+def _write_out() -> None:
+    if sys.stdout is not None:  # closed by who started us
+        sys.stdout.flush()
 
 
 def _run(words: Sequence[str]) -> int:
