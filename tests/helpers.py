@@ -1,11 +1,17 @@
 """What the tests share: cards in known states, APDUs by the names of the declaration, and a judge of every answer."""
 
+import errno
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,6 +43,35 @@ SPEC: Final = spec()
 COMMANDS: Final = {name: command for applet in SPEC.applets.values() for name, command in applet.commands.items()}
 WALLET_AID: Final = SPEC.applets["wallet"].aids[0]
 ISSUER_AID: Final = SPEC.applets["issuer"].aids[0]
+
+
+class FullDisk:
+    """A file as on a disk that has room for so many bytes more: of a line that does not fit it takes a part."""
+
+    def __init__(self, path: Path | str, room: int, mode: str = "ab") -> None:
+        self.file = open(path, mode, buffering=0)  # noqa: SIM115 - kept open until `close`
+        self.room = room
+
+    def write(self, data: bytes) -> int:
+        part = data[: self.room]
+        if data and not part:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(part)
+        return self.file.write(part)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+@contextmanager
+def running(*words: str, **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A Python process that is gone after the block: one that a failed test did not end would be waited for."""
+    command = [sys.executable, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import MNEMONIC, secp256k1_secret
+from helpers import MNEMONIC, running, secp256k1_secret
 
 from bsim.bench import assets, cards, derive, dispatch, fleet, keccak, peers, personalise, plot, report, sign, start
 from bsim.bench.runner import BenchError, Fresh, Home, Loop, Plan, Ratio, Result, Row, interleave, one_core, ratio
@@ -70,6 +71,27 @@ def test_contestants_take_turns_and_a_disturbed_slice_does_not_count():
     two = {"a": contestant("a", [1, 99, 1, 2, 2, 2]), "b": contestant("b", [3, 3, 3, 5, 99, 4])}
     assert interleave(two, plan) == {"a": [1, 2], "b": [3, 4]}
     assert "".join(turns) == "abbaab" + "baabba"
+
+
+@pytest.mark.parametrize(
+    "words", [("bsim", "serve", "--http", "127.0.0.1:0", "--json"), ("bsim.bench.pcsc_cards", "ours", "1")]
+)
+def test_what_a_bench_starts_ends_with_a_bench_that_is_killed(words: tuple[str, ...]):
+    code = (
+        "import sys; from bsim.bench.child import child\n"
+        "with child(*sys.argv[1:]) as process:\n"
+        "    if '--json' in sys.argv: process.stdout.readline()\n"
+        "    print(process.pid, flush=True); sys.stdin.read()"
+    )
+    with running("-c", code, *words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as bench:
+        assert bench.stdout is not None
+        started = int(bench.stdout.readline())
+        bench.kill()
+        try:
+            bench.communicate(timeout=30)  # its stderr is open for as long as a process of its is there
+        except subprocess.TimeoutExpired:
+            os.kill(started, signal.SIGKILL)
+            raise
 
 
 def test_a_loop_hands_out_the_inputs_in_turn():

@@ -248,7 +248,10 @@ def test_an_app_that_never_listens_is_told_to_wait():
         release.set()
         assert await app.answer() == bytes(4) + b"\x90\x00"
 
-    talk(Slow(), app)
+    try:
+        talk(Slow(), app)
+    finally:
+        release.set()  # else the card's thread would be waited for
 
 
 # --- faults of the link ------------------------------------------------------------------------------------------

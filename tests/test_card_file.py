@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -33,7 +32,7 @@ from card_files import (
     secrets,
 )
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from helpers import BPIN, apdu, by_hand, derive, enter, expect, export, fetch, record, respond, select, sign
+from helpers import BPIN, apdu, by_hand, derive, enter, expect, export, fetch, record, respond, running, select, sign
 
 from bsim.applets import wallet_state
 from bsim.profiles import power_on
@@ -390,9 +389,7 @@ def test_a_lock_goes_with_the_process(path: Path) -> None:
     hold += (
         "kept = SqliteStore(Path(sys.argv[1])); kept.write({'a': b'1'}); print('held', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with running("-c", hold, str(path), stdin=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         with pytest.raises(BusyError, match="in use by another program"):

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it answers, what it never tells."""
 
+import errno
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers import BPIN, MNEMONIC
+from helpers import BPIN, MNEMONIC, running
 
 from bsim import __version__
 from bsim.cli import VERBS, main
@@ -675,6 +676,43 @@ def test_an_empty_passphrase_in_the_environment_makes_no_card(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("words", [["spec"], ["apdu", "--json", "00CA000002"], ["--version"], ["new", "card.bsim"]])
+def test_output_that_cannot_be_written(tmp_path, words):
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config"), "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "bsim", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == "bsim: the output: No space left on device"
+    assert "Traceback" not in run.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named(bsim, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/file")
+
+    monkeypatch.setattr("bsim.cli.spec.run", full)
+    assert bsim("spec", code=2).err == "bsim: a/file: No space left on device\n"
+
+
+def test_another_fault_of_the_machine_is_no_full_disk(monkeypatch):
+    def other(_):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    monkeypatch.setattr("bsim.cli.spec.run", other)
+    with pytest.raises(ConnectionResetError):
+        main(["spec"])
+
+
 class Driver:
     """vpcd's side of a slot."""
 
@@ -697,13 +735,7 @@ def test_serve_says_when_it_is_ready_and_stops_cleanly(tmp_path, number):
     words = ["serve", "--on", "card.bsim", "--vpcd", f"127.0.0.1:{driver.port}", "--json"]
     with (
         driver.listener,
-        subprocess.Popen(
-            [sys.executable, "-m", "bsim", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-        ) as run,
+        running("-m", "bsim", *words, stderr=subprocess.PIPE, cwd=tmp_path) as run,
     ):
         connection, _ = driver.listener.accept()
         with connection:
@@ -728,12 +760,7 @@ def test_serve_says_when_it_is_ready_and_stops_cleanly(tmp_path, number):
 def test_serve_waits_for_the_driver():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with subprocess.Popen(
-        [sys.executable, "-m", "bsim", "serve", "--vpcd", f"127.0.0.1:{port}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with running("-m", "bsim", "serve", "--vpcd", f"127.0.0.1:{port}", stderr=subprocess.PIPE) as run:
         assert "trying until it is there" in run.stderr.readline()
         run.send_signal(signal.SIGTERM)
         assert run.communicate(timeout=30)[0] == ""

@@ -48,6 +48,13 @@ def test_output_that_nobody_reads(words: list[str]) -> None:
     assert (running.returncode, "Traceback" in said) == (141, False)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_ready_line_that_cannot_be_written_ends_the_server() -> None:
+    with open("/dev/full", "wb") as full, process(*BSIM, "serve", "--modem", "tcp:0", "--json", stdout=full) as running:
+        said = running.communicate(timeout=SECONDS)[1]
+    assert (running.returncode, said.splitlines()[-1]) == (2, "bsim: the output: No space left on device")
+
+
 def test_a_pipe_of_somebody_else_is_no_output(capsys: pytest.CaptureFixture[str]) -> None:
     script = "import bsim.cli\ndef run(words): raise BrokenPipeError(32, 'to a worker')\nbsim.cli._run = run\n"
     with process(*python(f"{script}bsim.cli.main([])"), stdout=subprocess.DEVNULL) as running:

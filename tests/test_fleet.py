@@ -1,6 +1,7 @@
 """Fleets: the same cards from the same seed however they are made, small when idle, whole when used."""
 
 import csv
+import errno
 import gc
 import hashlib
 import hmac
@@ -33,6 +34,7 @@ from helpers import (
     derive,
     expect,
     public_key,
+    running,
     select,
     send,
     sign,
@@ -542,6 +544,25 @@ def test_a_table_that_breaks_off_leaves_no_file(
     assert not file.exists()
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_table_that_is_not_written_to_its_end_leaves_no_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    """Whoever ends it, or the disk."""
+
+    def broken(*_: object) -> Iterator[FleetAccount]:
+        yield next(accounts(Fleet(SEED, 1)))
+        raise end
+
+    monkeypatch.setattr("bsim.fleet.accounts", broken)
+    file = tmp_path / "accounts.csv"
+    code, _, err = exported(capsys, "--seed", "s", "--cards", "2", "--output", str(file))
+    full = isinstance(end, OSError)
+    assert code == (2 if full else 143 if isinstance(end, SystemExit) else 130)
+    assert err == (f"bsim: {file}: cannot be written (No space left on device); it is removed\n" if full else "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_progress_is_a_line_on_a_terminal_only() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -577,9 +598,8 @@ def test_a_fleet_is_served_in_many_slots() -> None:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         taken = [listener.getsockname()[1] for listener in listeners]
         words = [word for port in taken for word in ("--vpcd", f"127.0.0.1:{port}-{port}")]
-        command = [sys.executable, "-m", "bsim", "serve", "--cards", "3", "--fleet-seed", SEED, "--json", *words]
-        served = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        stack.callback(served.kill)
+        serve = ("serve", "--cards", "3", "--fleet-seed", SEED, "--json")
+        served = stack.enter_context(running("-m", "bsim", *serve, *words))
         slots = []
         for listener in listeners:
             listener.settimeout(30)

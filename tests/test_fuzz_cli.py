@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from test_fuzz import FINDING
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
+from bsim.fuzz import files
 
 
 def test_a_clean_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,6 +190,54 @@ def test_where_nothing_can_be_written_nothing_is_run(tmp_path: Path, capsys: pyt
     assert main(["fuzz", "run", "--dir", str(tmp_path), "--max-apdus", "100"]) == 2
     assert f"{tmp_path}: nothing can be written there (Not a directory)" in capsys.readouterr().err
     assert not (tmp_path / "run.json").exists()
+
+
+def _full(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Have a run's folder on a disk that takes so many files more."""
+    left = iter([True] * room)
+
+    def opened(descriptor: int, *args: str, **options: str) -> IO[Any]:
+        if next(left, False):
+            return open(descriptor, *args, **options)
+        os.close(descriptor)
+        return open("/dev/full", *args, **options)
+
+    monkeypatch.setattr(files, "open", opened, raising=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_what_is_found_is_told_where_the_disk_is_full(
+    room: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    card_bugs: list[logging.LogRecord],
+) -> None:
+    _full(monkeypatch, room)
+    words = ["--seed", "1", "--checks", "crash", "--phases", "smoke", "--max-failures", "1", "--dir", str(tmp_path)]
+    with FAULTS["crash"].plant():
+        assert main(["fuzz", "run", *words]) == 2
+    card_bugs.clear()
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1].startswith(f"bsim: {tmp_path}/")
+    assert err[-1].endswith(": No space left on device; what was written until then is there")
+    whole = [one for one in (tmp_path / "findings").iterdir() if one.suffix == ".txt"]
+    assert len(whole) == (room == 2)
+    assert any("EXPORT_SEED " in line and "->" in line for line in err) == (room < 2)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_two_processes_whose_disk_is_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _full(monkeypatch, 3)
+    assert main(["fuzz", "run", "--seed", "5", "-j", "2", "--max-apdus", "3000", "--dir", str(tmp_path), "-q"]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith(f"bsim: {tmp_path}/corpus/")
+    assert err.endswith(": No space left on device; what was written until then is there")
+    assert len(list((tmp_path / "corpus").iterdir())) == 3
 
 
 def test_two_processes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Many workers: what one finds the others are told, one that is lost costs its slice, the folder holds everything."""
 
+import errno
 import os
 import signal
 from dataclasses import replace
@@ -76,6 +77,24 @@ def test_what_is_found_in_the_last_slice_is_kept():
     crew = Scripted({0: [500, 1000], 1: [500, SliceResult(600, 1, 1, 0, 0, (), (FINDING,), ())]})
     report = lead(crew, 2, Coordinator(replace(OPTIONS, max_apdus=1_500)))
     assert (report.apdus, report.findings, report.exit) == (1_600, (FINDING,), Exit.FINDINGS)
+
+
+def test_what_is_found_is_told_where_it_cannot_be_written(tmp_path, monkeypatch):
+    """Also by those that are heard at the end."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full", "a/file")
+
+    others = [replace(FINDING, rule=str(number)) for number in range(3)]
+    slices = [SliceResult(10, 1, 1, 0, 0, (), (one,), ()) for one in others]
+    crew = Scripted({0: [slices[0]], 1: [10]})
+    crew.last = [(0, slices[1]), (1, slices[2])]
+    told = []
+    monkeypatch.setattr(Folder, "save_finding", full)
+    with pytest.raises(OSError, match="full"):
+        lead(crew, 2, Coordinator(replace(OPTIONS, folder=tmp_path)), on_finding=told.append)
+    assert crew.stopped
+    assert told == others
 
 
 def test_an_interrupted_run_keeps_the_slices_under_way():

@@ -23,6 +23,7 @@ from bsim.fuzz.campaign import Options
 from bsim.fuzz.card_engine import CardExplorer
 from bsim.fuzz.card_replay import CardReplayer
 from bsim.fuzz.card_run import CardCampaign, NotAllowed, Place, check_allowed, digits
+from bsim.fuzz.files import Folder
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.identity import identity
 from bsim.fuzz.ledger import Journal, Ledger, LedgerError
@@ -402,6 +403,21 @@ def test_seeds_are_sent_as_far_as_they_may_be(fuzz: Fuzz, tmp_path: Path) -> Non
 def test_without_shrinking_nothing_is_minimised(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Minimiser, "run", lambda _: pytest.fail("minimised"))
     assert fuzz(Undeclared(bare_card().card), *RUN, "--max-failures", "1", "--no-shrink") == 1
+
+
+@pytest.mark.parametrize("more", [[], ["--no-shrink"]])
+def test_what_is_found_in_a_reader_is_told_where_the_disk_is_full(
+    fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/findings/a")
+
+    monkeypatch.setattr(Folder, "save_finding", full)
+    assert fuzz(Undeclared(bare_card().card), *RUN, "--max-failures", "1", *more) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1] == "bsim: out/findings/a: No space left on device; what was written until then is there"
+    assert sum(line.startswith("found ") for line in err) == 1
+    assert any(" -> " in line for line in err)
 
 
 def test_the_line_of_a_finding_in_a_reader_works(fuzz: Fuzz, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from card_files import KEY_FILE, fast_folder, load
-from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key
+from helpers import BPIN, ETHEREUM, bare_card, bip39_seed, public_key, running
 from kill_child import ISSUED
 
 from bsim.applets import assets_state, signing_state
@@ -152,10 +151,8 @@ def life(path: Path, bpin: str, rng: random.Random) -> list[str]:
     """Let a process use the card and kill it; answers what it said, whole lines only."""
     search = [str(CHILD.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
-    command = [sys.executable, str(CHILD), str(path), str(rng.getrandbits(32))]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as child:
+    words = (str(CHILD), str(path), str(rng.getrandbits(32)))
+    with running(*words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stderr is not None

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from ecdsa import SECP256k1, SigningKey
-from helpers import MNEMONIC, bip39_seed
+from helpers import MNEMONIC, bip39_seed, running
 
 from bsim.applets.keys import Keys
 from bsim.applets.wallet_state import LAYOUT, Slot
@@ -157,18 +157,15 @@ def find(process: int, wanted: Mapping[str, bytes]) -> set[str]:
 def stages(engine: str, native: str, file: str, words: str) -> Iterator[tuple[str, int]]:
     """Run the child and stop it at each of its stages: the stage's name and the child's process id."""
     environment = os.environ | {"BSIM_ENGINE": engine, "BSIM_NATIVE": native, "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, "-W", "error", "-c", CHILD, json.dumps(SLOTS), file]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    command = ("-W", "error", "-c", CHILD, json.dumps(SLOTS), file)
+    with running(*command, stdin=subprocess.PIPE, env=environment) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        try:
-            for answer in (words, "go", "go", "go", "go", "go"):
-                print(answer, file=child.stdin, flush=True)
-                yield child.stdout.readline().strip(), child.pid
-            print("end", file=child.stdin, flush=True)
-            assert child.wait(60) == 0
-        finally:
-            child.kill()
+        for answer in (words, "go", "go", "go", "go", "go"):
+            print(answer, file=child.stdin, flush=True)
+            yield child.stdout.readline().strip(), child.pid
+        print("end", file=child.stdin, flush=True)
+        assert child.wait(60) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

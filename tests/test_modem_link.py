@@ -7,8 +7,6 @@ import re
 import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import tty
@@ -17,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from helpers import BPIN, DIGEST, ETHEREUM, apdu, signature
+from helpers import BPIN, DIGEST, ETHEREUM, apdu, running, signature
 from modem_terminal import Terminal, prepared
 
 from bsim.applets.proactive import CommandType
@@ -227,15 +225,11 @@ def test_a_signal_that_does_not_wake_the_main_thread_ends_it(number: signal.Sign
 
 @contextmanager
 def served(*options: str) -> Iterator[dict[str, str]]:
-    command = [sys.executable, "-m", "bsim", "serve", "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(SECONDS) == 0
-        finally:
-            process.kill()  # one that did not end would be waited for
+    with running("-m", "bsim", "serve", "--json", *options) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
 
 
 def test_bsim_serve_puts_a_card_file_into_a_modem(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Recordings: what they hold, what they never hold, and what is left of them when their writer dies."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from helpers import (
     MNEMONIC,
     SOLANA,
     SPEC,
+    FullDisk,
     apdu,
     bare_card,
     bip39_seed,
@@ -34,6 +36,7 @@ import bsim
 from bsim.cli import main
 from bsim.crypto.algorithm import Algorithm
 from bsim.handset import Handset, ScriptedUser
+from bsim.lab import record
 from bsim.lab.record import Recorder, TraceWriter
 from bsim.lab.replay import ReplayCard
 from bsim.lab.trace import Dialogue, Exchange, Reset, Start, TraceError, fingerprint, fits, read, unmasked
@@ -238,6 +241,91 @@ def test_a_torn_last_line_is_told_and_gone_on_after(tmp_path):
     assert [type(event).__name__ for event in trace.events] == ["Start", "Exchange", "Start", "Exchange"]
     path.write_bytes(whole)
     assert not read(path).torn
+
+
+VERSION = bytes.fromhex("00CA000002")
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """A function that says how many bytes more the disk takes of traces opened from now on."""
+
+    def left(count):
+        monkeypatch.setattr(record, "open", lambda path, *_, **__: FullDisk(path, count), raising=False)
+
+    return left
+
+
+@pytest.mark.parametrize("more", [0, 1, 40])
+def test_a_full_disk_ends_the_recording_and_not_what_is_said(tmp_path, caplog, room, more):
+    path = tmp_path / "run.bsimtrace"
+    with Recorder(bare_card(), path) as card:
+        card.transmit(VERSION)
+    whole = len(path.read_bytes())
+    path.unlink()
+    room(whole + more)
+    card = Recorder(bare_card(), TraceWriter(path, clock=lambda: 0.0))
+    for _ in range(20):
+        assert card.transmit(VERSION) == b"\x6d\x00"  # the card has carried it out
+    assert card.reset() == bare_card().reset()
+    assert caplog.messages == [f"{path}: No space left on device; from here on nothing is recorded"]
+    with pytest.raises(TraceError, match="No space left on device: the recording is incomplete"):
+        card.close()
+    trace = read(path)  # of the line that did not fit a part is there
+    assert trace.torn
+    assert 0 < len(trace.exchanges) < 20
+
+
+def test_what_ended_an_incomplete_recording_is_told_first(tmp_path, room):
+    class Lost:
+        def transmit(self, command):
+            raise CardRemoved("gone")
+
+    room(300)
+    with pytest.raises(CardRemoved), Recorder(Lost(), tmp_path / "run.bsimtrace") as card:
+        card.transmit(VERSION)
+
+
+@pytest.mark.parametrize("gone_on", [False, True])
+def test_a_recording_that_cannot_be_begun_leaves_the_file_as_it_was(tmp_path, room, gone_on):
+    path = tmp_path / "run.bsimtrace"
+    if gone_on:
+        with Recorder(bare_card(), path) as card:
+            card.transmit(VERSION)
+        path.write_bytes(path.read_bytes()[:-5])
+    before = path.read_bytes() if gone_on else b""
+    room(50)
+    with pytest.raises(TraceError, match=r"run\.bsimtrace: No space left on device"):
+        TraceWriter(path)
+    assert path.read_bytes() == before
+
+
+def test_a_verb_whose_recording_is_incomplete_says_so_and_ends_with_2(tmp_path, capsys, room):
+    path = tmp_path / "run.bsimtrace"
+    room(500)
+    commands = ["00CA000002"] * 5
+    assert main(["apdu", "--raw", "--record", str(path), *commands]) == 2
+    out, err = capsys.readouterr()
+    assert out.count("< 6D00") == len(commands)
+    assert err.splitlines() == [
+        f"bsim: {path}: No space left on device; from here on nothing is recorded",
+        f"bsim: {path}: No space left on device: the recording is incomplete",
+    ]
+    room(100)
+    assert main(["apdu", "--raw", "--record", str(tmp_path / "other.bsimtrace"), *commands]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"bsim: {tmp_path / 'other.bsimtrace'}: No space left on device\n")
+
+
+def test_what_a_disk_tells_at_the_end_only_is_told_too(tmp_path, monkeypatch):
+    class Late(FullDisk):
+        def close(self):
+            self.file.close()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(record, "open", lambda path, *_, **__: Late(path, 10_000), raising=False)
+    with pytest.raises(TraceError, match="incomplete"), Recorder(bare_card(), tmp_path / "run.bsimtrace") as card:
+        card.transmit(VERSION)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from helpers import running
 
 from bsim.cli import main
 from tests.web_client import Client
@@ -15,17 +16,11 @@ from tests.web_client import Client
 @contextmanager
 def started(*words: str):
     """The process, its ready line, and a client."""
-    command = [sys.executable, "-m", "bsim", "test-server", *words]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            ready = json.loads(process.stdout.readline())
-            client = Client(ready["http"])
-            yield process, ready, client
-            client.close()
-        finally:
-            process.kill()
+    with running("-m", "bsim", "test-server", *words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        ready = json.loads(process.stdout.readline())
+        client = Client(ready["http"])
+        yield process, ready, client
+        client.close()
 
 
 def test_it_is_ready_and_ends_with_its_parent():

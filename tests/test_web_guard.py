@@ -9,10 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
+from helpers import running
 from web_client import DERIVE, SELECT, SIGN, VERIFY, Client, serving
 
+from bsim.lab.trace import read
 from bsim.links.web import WebServer
 
 pytest.importorskip("wsproto")
@@ -301,8 +304,7 @@ def test_a_client_that_vanishes_in_the_middle() -> None:
 
 
 def test_serve_says_when_it_is_ready_and_ends_on_a_signal() -> None:
-    command = [sys.executable, "-m", "bsim", "serve", "--http", "127.0.0.1:0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with running("-m", "bsim", "serve", "--http", "127.0.0.1:0", "--json") as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         with closing(Client(ready["http"])) as client:
@@ -350,8 +352,7 @@ def test_what_cannot_be_served_is_told(words: list[str], told: str) -> None:
 
 @contextmanager
 def served(*words: str) -> Iterator[tuple[dict[str, object], Client]]:
-    command = [sys.executable, "-m", "bsim", "serve", "--http", "127.0.0.1:0", "--json", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with running("-m", "bsim", "serve", "--http", "127.0.0.1:0", "--json", *words) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         with closing(Client(ready["http"])) as client:
@@ -395,6 +396,29 @@ def test_what_serve_can_do_to_a_card_it_does_here_too(tmp_path) -> None:
         assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
         assert client.apdu("/v1/cards/1", DERIVE) == "6A84"
     assert '"name": "DERIVE_KEY"' in trace.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
+def test_a_server_whose_recording_cannot_be_gone_on_with_serves_on(tmp_path: Path) -> None:
+    trace = tmp_path / "run.bsimtrace"
+    full = (
+        "import resource, signal, sys; from bsim.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)); sys.exit(main(sys.argv[1:]))"
+    )
+    words = ("serve", "--http", "127.0.0.1:0", "--json", "--record", str(trace))
+    with running("-B", "-c", full, *words, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with closing(Client(json.loads(process.stdout.readline())["http"])) as client:
+            for _ in range(20):
+                assert client.apdu("/v1/cards/1", SELECT).endswith("9000")
+        process.terminate()
+        assert process.wait(20) == 2
+        assert process.stderr.read().splitlines() == [
+            f"bsim: {trace}: File too large; from here on nothing is recorded",
+            f"bsim: {trace}: File too large: the recording is incomplete",
+        ]
+    assert 0 < len(read(trace).exchanges) < 20
 
 
 def test_pings_are_answered_and_goodbyes_returned() -> None:

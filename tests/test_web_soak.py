@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers import running
 from web_client import DERIVE, SELECT, Client, serving
 
 from bsim.links.web import WebServer
@@ -63,12 +64,7 @@ def test_ten_thousand_connections() -> None:
     )
     with serving() as (server, client):
         card = client.card()
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(server.port), str(count)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as crowd:
+        with running("-c", code, str(server.port), str(count), stdin=subprocess.PIPE) as crowd:
             assert crowd.stdout is not None
             assert crowd.stdin is not None
             assert crowd.stdout.readline() == f"{count}\n"

@@ -6,8 +6,6 @@ The server is a process of its own, `bsim serve --http`; the clients are one pro
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bsim.bench.cards import SELECT
+from bsim.bench.child import child
 from bsim.bench.runner import BenchError, Plan, Ratio, Result, Row, Target
 
 CLIENTS: Final = 8
@@ -65,15 +64,11 @@ def _load(result: Result, name: str, ask: Callable[[], Iterator[float]], *, many
 
 @contextmanager
 def _server() -> Iterator[str]:
-    command = [sys.executable, "-m", "bsim", "serve", "--http", "127.0.0.1:0", "--handset", "right", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            if not line:
-                raise BenchError("the server did not start: pip install 'bsim[web]'")
-            yield json.loads(line)["http"]
-        finally:
-            process.terminate()
+    with child("bsim", "serve", "--http", "127.0.0.1:0", "--handset", "right", "--json") as process:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise BenchError("the server did not start: pip install 'bsim[web]'")
+        yield json.loads(line)["http"]
 
 
 def _card(url: str) -> str:

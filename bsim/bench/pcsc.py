@@ -1,10 +1,7 @@
 """A round trip through the real pcscd and vpcd, as a PC/SC client sees it: our card, an echo card and a naive one."""
 
 import os
-import signal
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +9,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from bsim.bench.cards import GET_VERSION_T0, SELECT
+from bsim.bench.child import child
 from bsim.bench.export import export
 from bsim.bench.pcsc_cards import ANSWER, CARDS
 from bsim.bench.runner import BenchError, Plan, Result, Row, interleave
@@ -104,12 +102,9 @@ def bridged(reader: str, count: int) -> float:
 @contextmanager
 def inserted(card: str, port: int, client: Client) -> Iterator[None]:
     """A card in the slot, in a process of its own."""
-    with subprocess.Popen([sys.executable, "-m", "bsim.bench.pcsc_cards", card, str(port)]) as process:  # noqa: S603
-        try:
-            client.wait(present=True)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
+    with child("bsim.bench.pcsc_cards", card, str(port)):
+        client.wait(present=True)
+        yield
     client.wait(present=False)
 
 

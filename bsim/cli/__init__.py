@@ -5,20 +5,14 @@
 
 import argparse
 import io
-import os
-import select
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 from bsim import __version__
-
-if TYPE_CHECKING:
-    from types import FrameType
+from bsim.cli.ends import Terminated, die, left_unread, stand_in_for_closed_streams, terminated
 
 VERBS: Final = {
     "new": "make a card file",
@@ -77,21 +71,21 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; answers the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    _stand_in_for_closed_streams()
+    stand_in_for_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # where a terminal's encoding has no such character, show another
             stream.reconfigure(errors="replace")
     try:
-        with _terminated():
-            return _run(words)
-    except _Terminated:
-        return _die(signal.SIGTERM)
+        with terminated():
+            return _written(words)
+    except Terminated:
+        return die(signal.SIGTERM)
     except SystemExit as end:  # argparse's way to end, after help or a usage error
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as fault:
-        if isinstance(fault, BrokenPipeError) and _left_unread():
+        if isinstance(fault, BrokenPipeError) and left_unread():
             return UNREAD
         from bsim.cli.faults import explain
 
@@ -102,58 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-class _Terminated(SystemExit):
-    """SIGTERM: what was begun is let go of before the process ends by it."""
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """Have SIGTERM unwind what it would leave behind. Servers and the fuzzer take it otherwise, as long as they run."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has signals
-        return
-
-    def end(_number: int, _frame: "FrameType | None") -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
+def _written(words: Sequence[str]) -> int:
+    """Run, and write all out: what cannot be is told as other faults are, and not by the interpreter as it ends."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _die(number: signal.Signals) -> int:
-    """End as the signal would have ended the process; the exit code, where it does not."""
-    with suppress(OSError):  # nobody reads it any more
+        code = _run(words)
+    except SystemExit:
         sys.stdout.flush()
-    signal.raise_signal(number)
-    return 128 + number
-
-
-def _stand_in_for_closed_streams() -> None:
-    """Python has None for what was closed before it began, as under some daemons: nothing to read, nobody who reads."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
-
-
-def _left_unread() -> bool:
-    """Whether whoever read our output has gone, as in `bsim spec | head`; nothing is flushed into that pipe again."""
-    gone = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-            if hasattr(select, "poll"):  # not on Windows
-                watch = select.poll()
-                watch.register(stream.fileno(), 0)
-                if any(events & select.POLLERR for _, events in watch.poll(0)):
-                    raise BrokenPipeError
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            gone = True
-    return gone
+        raise
+    sys.stdout.flush()
+    return code
 
 
 def _run(words: Sequence[str]) -> int:

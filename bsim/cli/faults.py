@@ -1,6 +1,7 @@
 """Which faults are a user's, the card's or the machine's: a message and an exit code. All others are ours."""
 
 from bsim.cli.common import CheckFailed, UsageError
+from bsim.cli.ends import FULL, let_go_of_output
 from bsim.client import CardError
 from bsim.fuzz.card_run import NotAllowed
 from bsim.fuzz.cluster import ClusterError
@@ -44,10 +45,11 @@ def explain(fault: Exception) -> tuple[int | None, str]:
         return 2, str(fault)
     if isinstance(fault, SafetyStop):
         return 3, str(fault)
-    if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError):
-        return 1, str(fault)
+    if isinstance(fault, CardError | CheckFailed | CardLost | ReplayError | TlvError):
+        return 1, f"the card's answer is malformed: {fault}" if isinstance(fault, TlvError) else str(fault)
     if isinstance(fault, UnicodeEncodeError):  # bytes of the command line or halves of JSON's pairs, which Python keeps
         return 2, "what was given is not text in UTF-8"
-    if isinstance(fault, TlvError):
-        return 1, f"the card's answer is malformed: {fault}"
+    if isinstance(fault, OSError) and fault.errno in FULL:  # verbs name the files they write: the output is left
+        let_go_of_output()
+        return 2, f"{fault.filename or 'the output'}: {fault.strerror}"
     return None, ""

@@ -123,6 +123,9 @@ def _written(path: Path | None) -> Iterator[TextIO]:
     try:
         with stream:
             yield stream
+    except OSError as fault:
+        path.unlink(missing_ok=True)
+        raise UsageError(f"{path}: cannot be written ({fault.strerror}); it is removed") from fault
     except BaseException:
         path.unlink(missing_ok=True)
         raise

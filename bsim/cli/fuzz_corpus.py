@@ -62,6 +62,9 @@ def _export(args: argparse.Namespace) -> int:
     for seed in found:
         names = [grammar().name(step[1]) for step in seed.steps]
         path = args.dir / Path(seed.name).with_suffix(suffix)
-        path.write_text(make(seed.why, names, seed.steps), encoding="utf-8")
+        try:
+            path.write_text(make(seed.why, names, seed.steps), encoding="utf-8")
+        except OSError as fault:
+            raise UsageError(f"{path}: {fault.strerror}") from fault
     print(f"{len(found)} scripts")
     return 0

@@ -12,7 +12,7 @@ from bsim.cli.fuzz_options import TIME, add_run_options, check_bounds, jobs_of, 
 from bsim.cli.fuzz_part import Parts, part, writable
 from bsim.cli.fuzz_reader import add_reader_options, given_for_reader
 from bsim.cli.fuzz_report import DEFAULT, STREAMED, Stream, add_report_options, folder_of, formats_of, tell, written
-from bsim.cli.fuzz_told import LiveLine, again_of, summary
+from bsim.cli.fuzz_told import LiveLine, again_of, summary, told
 
 if TYPE_CHECKING:
     from bsim.fuzz.campaign import Options
@@ -68,6 +68,7 @@ def execute(args: argparse.Namespace) -> int:
     except OSError as fault:
         if fault.filename is None:  # nothing of ours
             raise
+        _tell_unwritten(args.dir, line)
         raise UsageError(f"{fault.filename}: {fault.strerror}; what was written until then is there") from fault
     if report.findings and args.dir is None:
         args.dir = _kept(report)
@@ -108,7 +109,7 @@ def _run(args: argparse.Namespace, options: "Options", line: "LiveLine") -> "Run
     line.begin()
     if jobs > 1:
         return parallel.run(options, jobs, line.show, line.found)
-    return Campaign(options, line.found, line.keep).run(line.show)
+    return Campaign(options, line.found, line.raw).run(line.show)
 
 
 def parsers(args: argparse.Namespace) -> int:
@@ -129,6 +130,15 @@ def parsers(args: argparse.Namespace) -> int:
             print(f"{one.parser}: {one.what}\n  {one.data.hex()}")
         print("nothing found" if not broken else f"{len(broken)} finding")
     return 1 if broken else 0
+
+
+def _tell_unwritten(folder: Path | None, line: "LiveLine") -> None:
+    """Tell in whole what was found and is in no file."""
+    from bsim.fuzz.files import Folder
+
+    for finding in line.met.values():
+        if folder is None or not Folder(folder).file_of(finding).exists():
+            print("\n".join(told(finding, None)), file=sys.stderr)
 
 
 def _kept_at_once(finding: "Finding") -> None:

@@ -80,6 +80,8 @@ class LiveLine:
         """To be called when the target is known to be there, before the run sends it anything."""
         self.keep: Callable[[Finding], None] = lambda _: None
         """Where findings go at once, whatever ends the run."""
+        self.met: Final[dict[str, Finding]] = {}
+        """What was found, by its key."""
         self.also: Callable[[Finding], None] = lambda _: None
         """Who else is told of findings."""
         self._quiet: Final = quiet
@@ -111,9 +113,14 @@ class LiveLine:
         print(f"\r{text:<{self._width}}", end="", file=self._stream, flush=True)
         self._width = len(text)
 
+    def raw(self, finding: "Finding") -> None:
+        """Have a finding kept that is not minimised yet."""
+        self.met[finding.key] = finding
+        self.keep(finding)
+
     def found(self, finding: "Finding") -> None:
         """Tell of a finding."""
-        self.keep(finding)
+        self.raw(finding)
         end = "\n" if self._width else ""
         print(f"{end}found {finding.id} {finding.key}: {finding.words}", file=self._stream, flush=True)
         self.also(finding)

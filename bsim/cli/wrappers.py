@@ -75,18 +75,19 @@ class Wrapping(NamedTuple):
 
 @contextmanager
 def wrapping(args: argparse.Namespace) -> Iterator[Wrapping]:
-    """Read the options of `add_wrappers`, if the verb has them; the trace is closed at the end."""
+    """Read the options of `add_wrappers`, if the verb has them; TraceError at the end if the trace is incomplete."""
     given = vars(args)
     with ExitStack() as stack:
         trace = None
         rules = _rules(given.get("fault", []), given.get("faults"))
-        if rules:
+        path: Path | None = given.get("record")
+        if rules or path is not None:
             stack.enter_context(told())
-        if (path := given.get("record")) is not None:
+        if path is not None:
             from bsim.lab.record import TraceWriter
 
             trace = TraceWriter(path, target=args.on, link=args.link, redact_ciphertext=args.redact_ciphertext)
-            stack.callback(trace.close)
+            stack.enter_context(trace)
         link = given.get("link", "")
         on_link = tuple(rule for rule in rules if rule.on_link)
         if on_link and not given.get("ble"):

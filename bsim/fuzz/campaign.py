@@ -205,11 +205,15 @@ class Campaign:
         return 1.0 - explorer.unstable / explorer.replayed if explorer.replayed else 1.0
 
     def _met(self, finding: Finding) -> None:
-        if self._folder is not None:
-            self._folder.save_finding(finding)
-        self._on_raw(finding)
+        self._keep(finding, self._on_raw)
 
     def _found(self, finding: Finding) -> None:
-        if self._folder is not None:
-            self._folder.save_finding(finding)
-        self._on_finding(finding)
+        self._keep(finding, self._on_finding)
+
+    def _keep(self, finding: Finding, tell: Callable[[Finding], object]) -> None:
+        """Write a finding, and tell of it: all the more where it cannot be written."""
+        try:
+            if self._folder is not None:
+                self._folder.save_finding(finding)
+        finally:
+            tell(finding)

@@ -233,8 +233,13 @@ class CardCampaign:
         )
 
     def _save(self, found: Finding) -> None:
-        if self._folder is not None:
+        if self._folder is None:
+            return
+        try:
             self._folder.save_finding(found)
+        except OSError:  # the disk is full: what was found must not be lost with it
+            self._on_finding(found)
+            raise
 
     def _over(self) -> bool:
         options = self._options

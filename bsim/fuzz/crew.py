@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final, Protocol
 
 from bsim.fuzz.campaign import Progress
@@ -65,8 +65,9 @@ def lead(
         with suppress(KeyboardInterrupt):
             roster.hear_the_last(_LAST)
     finally:
-        for index, result in crew.stop():
-            roster.take(index, result)
+        with ExitStack() as last:
+            for index, result in reversed(crew.stop()):
+                last.callback(roster.take, index, result)  # of all, also where what one found cannot be written
     return coordinator.report(interrupted=interrupted)
 
 
@@ -116,11 +117,14 @@ class _Roster:
             self._go_on(index, seeds, stays=not result.stopped and not result.done)
 
     def take(self, index: int, result: SliceResult) -> list[Seed]:
-        """Keep what a worker hands over; answers the seeds that are new to all."""
-        findings, seeds = self._coordinator.absorb(index, result)
-        for finding in findings:
-            self._on_finding(finding)
-        return seeds
+        """Keep what a worker hands over, and tell what it found; answers the seeds that are new to all."""
+        known = set(self._coordinator.findings)
+        try:
+            return self._coordinator.absorb(index, result)[1]
+        finally:  # all the more where it cannot be written
+            for key, finding in self._coordinator.findings.items():
+                if key not in known:
+                    self._on_finding(finding)
 
     def hear_the_last(self, seconds: float) -> None:
         """Wait, at most so long, for the slices that are under way; nobody goes on after it."""

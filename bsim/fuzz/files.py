@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +44,7 @@ class Seed:
 
 
 class Folder:
-    """The folder of one campaign; it is made when something is written."""
+    """The folder of one campaign; it is made when something is written. OSError names the file that cannot be."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
@@ -53,11 +54,15 @@ class Folder:
 
         What was told to a card in a reader may be secret: the file is its user's alone, and there is no test.
         """
-        path = self.path / FINDINGS / f"{finding.id}{SUFFIX}"
+        path = self.file_of(finding)
         if finding.in_reader:
             return self._write(path, finding.text(), mode=0o600)
         self._write(self.path / FINDINGS / f"test_{finding.id.lower()}.py", export.pytest(finding))
         return self._write(path, finding.text())
+
+    def file_of(self, finding: Finding) -> Path:
+        """Answer where a finding's file is, or would be."""
+        return self.path / FINDINGS / f"{finding.id}{SUFFIX}"
 
     def save_seed(self, seed: Seed) -> Path:
         """Write an entry of the corpus; answers its file."""
@@ -106,9 +111,15 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)  # a run that is killed leaves whole files
+        try:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                file.write(text)
+            part.replace(path)  # a run that is killed leaves whole files
+        except OSError as fault:
+            fault.filename = str(path)  # a full disk names no file
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
         return path
 
 

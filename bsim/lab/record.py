@@ -4,9 +4,11 @@ What is redacted is what `bsim.spec.decode` masks, by its knowledge of the comma
 """
 
 import json
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -23,6 +25,8 @@ from bsim.ports import Card, CardLost, CardMute, CardRemoved, Clock
 from bsim.spec import spec
 from bsim.spec.decode import Decoder
 
+_log: Final = logging.getLogger(__name__)
+
 CIPHERTEXT: Final = frozenset({"ciphertext"})
 """The fields that are redacted only on request: an exported seed is worth as much as its password is long."""
 
@@ -32,7 +36,11 @@ def _now() -> datetime:
 
 
 class TraceWriter:
-    """A trace that is being written: a header, then a line for each thing that happens, each on disk at once."""
+    """A trace that is being written: a header, then a line for each thing that happens, each on disk at once.
+
+    What the card has done is done: where a line cannot be written (the disk is full) the recording ends there, which is
+    logged once and told again by `close`, and who speaks to the card goes on.
+    """
 
     def __init__(
         self,
@@ -50,23 +58,30 @@ class TraceWriter:
         self.hidden: Final = CIPHERTEXT if redact_ciphertext else frozenset()
         self._began: Final = clock()
         path = Path(path)
+        self._path: Final = path
+        self._lost = ""
+        """Why the recording ended before its end."""
         torn = _check(path)
         try:
             self._file = open(path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - kept open until `close`
         except OSError as fault:
             raise TraceError(f"{path}: {fault.strerror or fault}") from fault
-        if torn:
-            self._file.write(b"\n")
         when = now().isoformat(timespec="milliseconds")
         names = {"target": target, "link": link, "spec": fingerprint(spec()), "bsim": bsim.__version__}
-        self.write(bsimtrace=FORMAT, when=when, **names, hidden=sorted(self.hidden))
+        header = _line({"bsimtrace": FORMAT, "when": when, **names, "hidden": sorted(self.hidden)})
+        self._begin(b"\n" + header if torn else header)
 
     def write(self, **values: object) -> None:
         """Append a line. Nothing may be in it that was not redacted."""
-        line = json.dumps(values, ensure_ascii=False).encode() + b"\n"
         with self._lock:
-            if not self._file.closed:
-                self._file.write(line)
+            if self._file.closed:
+                return
+            try:
+                self._put(_line(values))
+            except OSError as fault:
+                self._lost = fault.strerror or str(fault)
+                _log.warning("%s: %s; from here on nothing is recorded", self._path, self._lost)
+                self._shut()
 
     def since_start(self, moment: float) -> float:
         """The seconds from the beginning of the recording to a moment of its clock."""
@@ -76,10 +91,46 @@ class TraceWriter:
         """The same user, whose dialogues are recorded: what was shown and how it ended, not what was typed."""
         return _RecordedUser(user, self)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except TraceError:
+            if error is None:  # else that is told
+                raise
+
     def close(self) -> None:
-        """Write nothing more."""
+        """Write nothing more; TraceError if not all was written that there was."""
         with self._lock:
+            self._shut()
+            if self._lost:
+                raise TraceError(f"{self._path}: {self._lost}: the recording is incomplete")
+
+    def _begin(self, header: bytes) -> None:
+        """Write the header; of one that cannot be written whole nothing is left, as the file would be no trace."""
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            self._put(header)
+        except OSError as fault:
+            with suppress(OSError):  # a device has no size
+                self._file.truncate(size)
+            self._shut()
+            raise TraceError(f"{self._path}: {fault.strerror or fault}") from fault
+
+    def _put(self, line: bytes) -> None:
+        """Write all of a line: what is written at once may be a part of it."""
+        while line:
+            line = line[self._file.write(line) :]
+
+    def _shut(self) -> None:
+        try:
             self._file.close()
+        except OSError as fault:  # some disks tell only now
+            self._lost = self._lost or fault.strerror or str(fault)
 
 
 class Recorder:
@@ -122,10 +173,10 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._trace.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """End the recording; the card stays as it is."""
+        """End the recording; the card stays as it is. TraceError if it is incomplete."""
         self._trace.close()
 
     def _times(self, begun: float) -> dict[str, float]:
@@ -152,6 +203,10 @@ class _RecordedUser:
 def _private(path: str, flags: int) -> int:
     """Open a file that, if it is new, is its owner's alone."""
     return os.open(path, flags, 0o600)
+
+
+def _line(values: Mapping[str, object]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
 
 
 def _digits(shown: str) -> str:

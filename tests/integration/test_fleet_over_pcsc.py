@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import running
 
 from bsim.fleet import Fleet
 from bsim.fleet.accounts import accounts
@@ -25,16 +26,13 @@ def seen(command, environment):
 
 def test_each_slot_holds_the_next_card_of_the_fleet(pcscd):
     environment = os.environ | pcscd.environment
-    bsim = [sys.executable, "-m", "bsim"]
-    serve = [*bsim, "serve", "--cards", "2", "--fleet-seed", SEED, "--vpcd", f"127.0.0.1:{pcscd.ports[0]}", "--json"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as served:
-        try:
-            assert json.loads(served.stdout.readline())["ready"] is True
-            show = [*bsim, "wallet", "accounts", "--json", "--on"]
-            found = [seen([*show, f"reader:{reader}"], environment) for reader in pcscd.readers]
-        finally:
-            served.terminate()
-        assert served.wait() == 0
+    serve = ["serve", "--cards", "2", "--fleet-seed", SEED, "--vpcd", f"127.0.0.1:{pcscd.ports[0]}", "--json"]
+    with running("-m", "bsim", *serve, stderr=subprocess.DEVNULL) as served:
+        assert json.loads(served.stdout.readline())["ready"] is True
+        show = [sys.executable, "-m", "bsim", "wallet", "accounts", "--json", "--on"]
+        found = [seen([*show, f"reader:{reader}"], environment) for reader in pcscd.readers]
+        served.terminate()
+        assert served.wait(30) == 0
     from bsim.links.slot import Slot
 
     for reader in pcscd.readers:  # the next test must not meet these cards

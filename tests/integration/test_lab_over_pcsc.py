@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,8 @@ class Mute:
 
 def test_a_mute_card_ends_in_an_error_and_comes_back(pcscd, slot_of):
     mute = Mute()
-    with VpcdLink(mute, port=pcscd.ports[0]):
+    with VpcdLink(mute, port=pcscd.ports[0]), ExitStack() as stack:
+        stack.callback(mute.until.set)  # else the link would wait for the card
         slot_of(0).wait(present=True)
         card = ReaderCard(pcscd.readers[0], ReaderOptions(timeout=0.3))
         card.transmit(SELECT)

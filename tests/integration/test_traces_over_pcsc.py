@@ -175,7 +175,7 @@ def other(pcscd):
 
 
 class Bsim:
-    """A running `bsim` that serves; the JSON it prints, and its end."""
+    """A running `bsim` that serves; the JSON it prints, and its end, which comes with the block at the latest."""
 
     def __init__(self, pcscd, *words):
         self.process = subprocess.Popen(
@@ -189,7 +189,18 @@ class Bsim:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
-        assert self.ready.wait(30)
+        if not self.ready.wait(30):
+            self.process.kill()
+            pytest.fail(self.end()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """What a failed test did not end would be waited for."""
+        self.process.kill()
+        self.process.wait()
+        self.thread.join()
 
     def _read(self):
         for line in self.process.stdout:
@@ -223,10 +234,11 @@ def test_a_card_relayed_from_one_reader_to_another(other, tmp_path):
     first, second = other.ports
     path, rules = tmp_path / "run.bsimtrace", tmp_path / "rules.txt"
     rules.write_text("on GET_VERSION set response byte 2 99\non SIGN nth 2 answer 6985\n")
-    real = Bsim(other, "serve", "--vpcd", f"127.0.0.1:{first}")
-    source = f"vpcd:127.0.0.1:{second}"
-    relay = Bsim(other, "relay", "--from", source, "--to", "reader:0", "--rules", rules, "--record", path)
-    try:
+    through = ("--from", f"vpcd:127.0.0.1:{second}", "--to", "reader:0")
+    with (
+        Bsim(other, "serve", "--vpcd", f"127.0.0.1:{first}") as real,
+        Bsim(other, "relay", *through, "--rules", rules, "--record", path) as relay,
+    ):
         assert json.loads(run(other, "wallet", "derive", "60", "--on", "reader:1", "--json").stdout)["slot"] == 1
         assert run(other, "wallet", "version", "--on", "reader:1").stdout.split()[-1] == "0099"
         sign = ("wallet", "sign", "--slot", "1", "11" * 32, "--on", "reader:1", "--handset", "none", "--json")
@@ -235,7 +247,6 @@ def test_a_card_relayed_from_one_reader_to_another(other, tmp_path):
         assert edited.returncode == 1
         assert "6985" in edited.stderr
         assert json.loads(run(other, *sign).stdout)["verified"] is True
-    finally:
         status, told = relay.end()
         real.end()
     assert status == 0
@@ -249,28 +260,29 @@ def test_a_card_relayed_from_one_reader_to_another(other, tmp_path):
 
 def test_record_and_replay_verbs_serve_any_app(other, tmp_path):
     port, path = other.ports[0], tmp_path / "run.bsimtrace"
-    recording = Bsim(other, "record", path, "--on", "ram", "--vpcd", port)
-    derived = run(other, "wallet", "derive", "60", "--on", "reader:0", "--json")
-    assert derived.returncode == 0, derived.stderr
-    assert recording.end()[0] == 0
-    replaying = Bsim(other, "replay", path, "--vpcd", port)
-    assert run(other, "wallet", "derive", "60", "--on", "reader:0", "--json").stdout == derived.stdout
-    assert replaying.end()[0] == 0
-    replaying = Bsim(other, "replay", path, "--vpcd", port)
-    astray = run(other, "wallet", "version", "--on", "reader:0")
-    assert astray.returncode == 1
-    assert "6F00" in astray.stderr
-    status, told = replaying.end()
+    with Bsim(other, "record", path, "--on", "ram", "--vpcd", port) as recording:
+        derived = run(other, "wallet", "derive", "60", "--on", "reader:0", "--json")
+        assert derived.returncode == 0, derived.stderr
+        assert recording.end()[0] == 0
+    with Bsim(other, "replay", path, "--vpcd", port) as replaying:
+        assert run(other, "wallet", "derive", "60", "--on", "reader:0", "--json").stdout == derived.stdout
+        assert replaying.end()[0] == 0
+    with Bsim(other, "replay", path, "--vpcd", port) as replaying:
+        astray = run(other, "wallet", "version", "--on", "reader:0")
+        assert astray.returncode == 1
+        assert "6F00" in astray.stderr
+        status, told = replaying.end()
     assert status == 1
     assert "run.bsimtrace:" in told
 
 
 def test_a_served_card_misbehaves_on_command(other):
-    serving = Bsim(other, "serve", "--vpcd", other.ports[0], "--fault", "on EXPORT_PUBKEYS nth 1 remove-card")
-    pulled = run(other, "wallet", "accounts", "--on", "reader:0")
-    assert pulled.returncode == 2
-    assert "taken out" in pulled.stderr
-    status, told = serving.end()
+    rule = "on EXPORT_PUBKEYS nth 1 remove-card"
+    with Bsim(other, "serve", "--vpcd", other.ports[0], "--fault", rule) as serving:
+        pulled = run(other, "wallet", "accounts", "--on", "reader:0")
+        assert pulled.returncode == 2
+        assert "taken out" in pulled.stderr
+        status, told = serving.end()
     assert status == 0
     assert "fault 1 fired" in told
     assert "it comes back" in told

@@ -252,9 +252,12 @@ def test_a_card_that_breaks_its_contract_is_heard_of_and_taken_out(driver):
 
     thread = threading.Thread(target=run)
     thread.start()
-    driver.accept()
-    assert driver.ask(b"\x00\x01\x00\x00") == b""  # the connection has ended
-    thread.join()
+    try:
+        driver.accept()
+        assert driver.ask(b"\x00\x01\x00\x00") == b""  # the connection has ended
+    finally:
+        link.stop()  # it has; else it would be waited for
+        thread.join()
     assert raised
 
 
