@@ -72,7 +72,7 @@ def left_unread() -> bool:
 
 
 def let_go_of_output() -> None:
-    """Have what cannot be written go nowhere: the interpreter would try again at its end, with an exit code of its own."""
+    """Have what cannot be written go nowhere: the interpreter would try again as it ends, and set an exit code."""
     try:
         sys.stdout.flush()
     except OSError:
