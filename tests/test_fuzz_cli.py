@@ -13,6 +13,7 @@ from test_fuzz import FINDING
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
+from bsim.cli.fuzz_options import most_jobs
 from bsim.fuzz import files
 
 
@@ -136,6 +137,8 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--include", "("], "no regular expression"),
         (["run", "-j", "no"], "-j is a number"),
         (["run", "-j", "\u00b2"], "-j is a number"),
+        (["run", "-j", "9" * 5000], "-j is a number"),
+        (["run", "--max-time", "inf"], "--max-time is a number of seconds"),
         (["run", "--phases", "smok"], "no phase smok; there is smoke, boundary, explore"),
         (["run", "--phases", ","], "--phases wants"),
         (["run", "--phases", "smoke", "--engine", "model"], "--engine model only explores"),
@@ -171,6 +174,16 @@ def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[
     finally:
         os.chdir(before)
     assert told in capsys.readouterr().err
+
+
+def test_no_slip_of_the_finger_brings_the_machine_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert most_jobs() >= 64
+    monkeypatch.setattr("bsim.cli.fuzz_options.most_jobs", lambda: 2)
+    for verb in ("run", "campaign"):
+        assert main(["fuzz", verb, "-j", "3", "--max-apdus", "1"]) == 2
+        assert "-j 3: 2 processes at most on this machine" in capsys.readouterr().err
 
 
 def test_names_may_have_blanks_between(capsys: pytest.CaptureFixture[str]) -> None:
