@@ -86,7 +86,7 @@ def _tell(args: argparse.Namespace, found: "Sequence[Difference]") -> None:
             print(f"{one.command}  {one.raw.hex().upper()}")
             print(f"  {args.on[0]:<16} {one.first}")
             print(f"  {args.on[1]:<16} {one.second}  after {one.step} steps")
-        note(f"seed {args.seed}: {len(found)} differences")
+        note(f"seed {args.seed}: {len(found)} difference{'s' * (len(found) != 1)}")
 
 
 def _real(args: argparse.Namespace) -> list[str]:
