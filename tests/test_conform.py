@@ -237,6 +237,7 @@ def test_the_verb(tmp_path, capsys):
         "conforms"
     ]
     assert main(["conform", "--on", "nothing.bsim"]) == 2
+    assert main(["conform", "--tries-left", "11"]) == 2
     assert main(["conform", "--scenario", str(tmp_path / "none.txt")]) == 2
     assert main(["conform", "--dry-run"]) == 0
     assert "will be sent" in capsys.readouterr().err

@@ -41,11 +41,12 @@ def add_safety(parser: argparse.ArgumentParser) -> None:
 def permit(args: argparse.Namespace) -> Permit:
     """What may be done to a real card."""
     from bsim.applets.bpin import is_bpin
+    from bsim.applets.wallet_state import MAX_TRIES
 
     if not is_bpin(args.bpin.encode()):
         raise UsageError("a BPIN has six digits")
-    if args.tries_left is not None and args.tries_left < 0:
-        raise UsageError("--tries-left is 0 or more")
+    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
+        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
     return Permit(args.allow_writes, args.allow_irreversible, args.tries_left, args.extended)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, note
-from bsim.cli.fuzz_part import corpus, names_of, writable
+from bsim.cli.fuzz_part import corpus, names_of, no_recording, writable
 from bsim.cli.fuzz_plant import add_plant
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def options_of(args: argparse.Namespace) -> "Options":
 
 def refuse_for_readers(args: argparse.Namespace) -> None:
     """UsageError names what was asked for and would not be done with cards in readers."""
+    no_recording(args.on)
     from bsim.fuzz.card_engine import sendable
     from bsim.fuzz.grammar import grammar
 
