@@ -88,7 +88,7 @@ def test_findings_and_their_two_lines(
             value()  # the fault is mended
     assert main(["fuzz", "replay", str(tmp_path)]) == 0
     assert "+ FIXED" in capsys.readouterr().out
-    assert main(["fuzz", "tmin", replay.split()[-1]]) == 1
+    assert main(["fuzz", "tmin", replay.split()[-1]]) == 0
     assert main(["fuzz", "campaign", "--dir", str(tmp_path), "--max-apdus", "400", "-q"]) == 0
     assert "fixed" in capsys.readouterr().err
     assert not list((tmp_path / "findings").glob("*"))
@@ -194,6 +194,11 @@ def test_no_slip_of_the_finger_brings_the_machine_down(
     for verb in ("run", "campaign"):
         assert main(["fuzz", verb, "-j", "3", "--max-apdus", "1"]) == 2
         assert "-j 3: 2 processes at most on this machine" in capsys.readouterr().err
+
+
+def test_a_campaign_has_no_time_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "campaign", "--help"]) == 0
+    assert "a campaign goes on until Ctrl-C" in " ".join(capsys.readouterr().out.split())
 
 
 def test_one_difference_is_told_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
