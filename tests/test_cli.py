@@ -236,7 +236,7 @@ def test_what_sign_refuses(bsim, keyed):
 
     assert "slots 1 to 3" in refused("--slot", "9", DIGEST, code=2)
     assert "not hexadecimal" in refused("--slot", "1", "xyz", code=2)
-    assert "32 bytes" in refused("--slot", "1", "aabb", code=1)
+    assert "32 bytes" in refused("--slot", "1", "aabb", code=2)
     assert "6A88" in refused("--slot", "1", "--coin", "cfx", DIGEST, code=1)
     assert "--handset ask" in refused("--slot", "1", "--handset", "none", DIGEST, code=1)
     assert "9 tries left" in refused("--slot", "1", "--bpin", "000000", DIGEST, code=1)

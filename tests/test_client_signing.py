@@ -593,6 +593,37 @@ def test_a_seed_is_imported_from_a_file(
     assert "6985" in command_line(capsys, "import", "--file", str(words), "--on", path, code=1)[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("", "neither a mnemonic nor its entropy"),
+        ("\n", "neither a mnemonic nor its entropy"),
+        ("0x\n", "neither a mnemonic nor its entropy"),
+        ("abandon " * 100, "secret has 1 to 512 bytes"),
+    ],
+)
+def test_what_no_seed_can_be_is_refused_and_not_repeated(
+    given: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bsim.cli import main
+
+    monkeypatch.setenv("BSIM_PASSPHRASE", "correct horse")
+    path, words = str(tmp_path / "blank.bsim"), tmp_path / "words"
+    assert main(["new", path, "--blank"]) == 0
+    words.write_text(given)
+    said = command_line(capsys, "import", "--file", str(words), "--on", path, code=2)
+    assert told in said[1]
+    assert "abandon" not in "".join(said)
+
+
+def test_a_digest_of_another_length_costs_its_user_nothing(keyed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for digest in ("", "0x12", "aa" * 31, "aa" * 300):
+        said = command_line(capsys, "sign", "--slot", "1", "--handset", "wrong", digest, "--on", keyed, code=2)[1]
+        assert f"a digest of 32 bytes, and this has {len(digest.removeprefix('0x')) // 2}" in said
+    assert command_line(capsys, "status", "--json", "--on", keyed)[0].find('"tries": 10') > 0
+    assert "no coin" in command_line(capsys, "derive", "9" * 5000, "--on", keyed, code=2)[1]
+
+
 def test_strict_cards_say_so_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

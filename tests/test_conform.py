@@ -237,9 +237,20 @@ def test_the_verb(tmp_path, capsys):
         "conforms"
     ]
     assert main(["conform", "--on", "nothing.bsim"]) == 2
+    assert main(["conform", "--tries-left", "11"]) == 2
     assert main(["conform", "--scenario", str(tmp_path / "none.txt")]) == 2
     assert main(["conform", "--dry-run"]) == 0
     assert "will be sent" in capsys.readouterr().err
+
+
+def test_only_the_scenarios_are_run_where_that_is_asked_for(tmp_path, capsys):
+    scenario = tmp_path / "mine.txt"
+    scenario.write_text("# mine\n> 00CA000002\n< 9000\n")
+    assert main(["conform", "--on", "ram", "--json", "--only", "--scenario", str(scenario)]) == 1
+    assert [case["title"] for case in json.loads(capsys.readouterr().out)["cases"]] == ["mine"]
+    for verb in (["conform"], ["diff", "--on", "ram", "--on", "ram"]):
+        assert main([*verb, "--only"]) == 2
+        assert "--only runs the scenarios, and none is given" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", [["conform"], ["diff", "--on", "ram", "--only"]])

@@ -96,6 +96,8 @@ def test_the_verb(path, tmp_path, capsys):
     assert '<span class="seen">P2 NEXT</span>' in text
     assert "http" not in text  # self-contained
     assert main(["coverage", str(path), "--fail-under", "99"]) == 1
+    for share in ("-1", "101", "nan"):
+        assert main(["coverage", str(path), "--fail-under", share]) == 2
     assert "is less than 99 %" in capsys.readouterr().err
     assert main(["coverage", str(path), "--applet", "none"]) == 2
     assert main(["coverage", str(tmp_path / "none.bsimtrace")]) == 2

@@ -104,6 +104,14 @@ def test_what_was_not_compared_is_told(tmp_path, capsys):
     assert said.out == "equal in 0 cases of 2 rounds\n  not compared, 2: needs a blank card\n"
 
 
+def test_one_difference_is_told_as_one(tmp_path, capsys):
+    two = ["--on", "ram", "--on", str(tmp_path / "a.bsim")]
+    assert main(["new", two[3], "--blank"]) == 0
+    capsys.readouterr()
+    assert main(["diff", *two, "--apdu", "00A4040C10A000000533C000FF860000000000054D", "--apdu", "80C8000000"]) == 1
+    assert "1 difference in 1 case\n" in capsys.readouterr().out
+
+
 def test_time_is_compared_when_asked_for():
     slow = Like(ram_card(personalisation()), Likeness("slow", "", latency={"GET_VERSION": Latency(0.01, 0.01)}))
     _, pairs = compared(real("slow", Held(slow), Permit()), held(permit=Permit()))

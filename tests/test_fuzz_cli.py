@@ -13,7 +13,9 @@ from test_fuzz import FINDING
 
 from bsim.bench.planted import FAULTS
 from bsim.cli import main
+from bsim.cli.fuzz_options import most_jobs
 from bsim.fuzz import files
+from bsim.fuzz.compare import Difference
 
 
 def test_a_clean_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +88,7 @@ def test_findings_and_their_two_lines(
             value()  # the fault is mended
     assert main(["fuzz", "replay", str(tmp_path)]) == 0
     assert "+ FIXED" in capsys.readouterr().out
-    assert main(["fuzz", "tmin", replay.split()[-1]]) == 1
+    assert main(["fuzz", "tmin", replay.split()[-1]]) == 0
     assert main(["fuzz", "campaign", "--dir", str(tmp_path), "--max-apdus", "400", "-q"]) == 0
     assert "fixed" in capsys.readouterr().err
     assert not list((tmp_path / "findings").glob("*"))
@@ -136,6 +138,17 @@ def test_cmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--include", "("], "no regular expression"),
         (["run", "-j", "no"], "-j is a number"),
         (["run", "-j", "\u00b2"], "-j is a number"),
+        (["run", "-j", "9" * 5000], "-j is a number"),
+        (["run", "--max-time", "inf"], "--max-time is a number of seconds"),
+        (["learn", "--words", "0"], "--words is 1 or more"),
+        (["learn", "--against", "nosuch"], "nosuch: cannot be read (No such file or directory)"),
+        (["scan", "--aid", ""], "--aid has 1 to 16 bytes"),
+        (["scan", "--aid", "00" * 17], "--aid has 1 to 16 bytes"),
+        (["scan", "--on", "reader:0", "--tries-left", "11"], "--tries-left is 0 to 10"),
+        *(
+            ([*verb, "--on", "replay:run.bsimtrace"], "--on replay:run.bsimtrace: a recording answers what it was")
+            for verb in (["run"], ["campaign"], ["scan"], ["learn"], ["diff", "--on", "ram"])
+        ),
         (["run", "--phases", "smok"], "no phase smok; there is smoke, boundary, explore"),
         (["run", "--phases", ","], "--phases wants"),
         (["run", "--phases", "smoke", "--engine", "model"], "--engine model only explores"),
@@ -171,6 +184,71 @@ def test_wrong_usage(words: list[str], told: str, capsys: pytest.CaptureFixture[
     finally:
         os.chdir(before)
     assert told in capsys.readouterr().err
+
+
+def test_no_slip_of_the_finger_brings_the_machine_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert most_jobs() >= 64
+    monkeypatch.setattr("bsim.cli.fuzz_options.most_jobs", lambda: 2)
+    for verb in ("run", "campaign"):
+        assert main(["fuzz", verb, "-j", "3", "--max-apdus", "1"]) == 2
+        assert "-j 3: 2 processes at most on this machine" in capsys.readouterr().err
+
+
+def test_a_campaign_has_no_time_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fuzz", "campaign", "--help"]) == 0
+    assert "a campaign goes on until Ctrl-C" in " ".join(capsys.readouterr().out.split())
+
+
+def test_one_difference_is_told_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    one = Difference("SIGN", bytes(4), "9000", "6A80", 3)
+    monkeypatch.setattr("bsim.cli.fuzz_diff._differences", lambda _: iter([one]))
+    assert main(["fuzz", "diff", "--on", "ram", "--on", "t0"]) == 1
+    assert capsys.readouterr().err == "bsim: seed 1: 1 difference\n"
+
+
+def test_what_is_fixed_is_no_fault_of_tmin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "one.txt"
+    file.write_text(FINDING.text())
+    assert main(["fuzz", "replay", str(file)]) == main(["fuzz", "tmin", str(file)]) == 0
+    assert "nothing to minimise" in capsys.readouterr().out
+    assert file.read_text() == FINDING.text()
+
+
+def test_tmin_with_a_planted_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--seed", "1", "--max-failures", "1", "--no-shrink", "-q", "--dir", str(tmp_path)]
+    assert main(["fuzz", "run", "--plant", "length", *words]) == 1
+    (file,) = (tmp_path / "findings").glob("*.txt")
+    assert main(["fuzz", "tmin", str(file), "--plant", "length"]) == 0
+    assert " steps, now " in capsys.readouterr().out
+    assert main(["fuzz", "replay", str(file), "--plant", "length"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("# seed: ", "# seed: x"), "one.txt: seed: a number is wanted"),
+        (("# apdus: ", "# apdus: x"), "one.txt: apdus: a number is wanted"),
+        (("RESET", "garbage"), "line 12: no step: 'garbage'"),
+        (("  ->  ", "  ->  x"), "step 1: the answer is a status word and hex"),
+    ],
+)
+def test_where_a_finding_cannot_be_read_is_told(
+    change: tuple[str, str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.txt").write_text(FINDING.text().replace(*change))
+    assert main(["fuzz", "show", str(tmp_path / "one.txt")]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_entry_of_a_corpus_is_read_or_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = next((Path(__file__).parent / "corpus").glob("*.txt"))
+    assert main(["fuzz", "show", str(entry)]) == 2
+    assert f"{entry.name}: an entry of a corpus, and no finding; `bsim fuzz run --seeds" in capsys.readouterr().err
+    (tmp_path / "one.txt").write_text("# bsim fuzz corpus\n# card: operational\n# why: x\ngarbage\n")
+    assert main(["fuzz", "cmin", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'one.txt'}: line 4: no step: 'garbage'" in capsys.readouterr().err
 
 
 def test_names_may_have_blanks_between(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,47 @@ def test_a_folder_that_holds_no_run_is_refused(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"seconds": "x"}, "seconds: a number is wanted"),
+        ({"seconds": float("nan")}, "seconds: a number is wanted"),
+        ({"apdus": 1.5}, "apdus: a whole number is wanted"),
+        ({"apdus": 10**400}, "apdus: a number is wanted"),
+        ({"workers": True}, "workers: a number is wanted"),
+        ({"engine": None}, "engine: text is wanted"),
+        ({"notes": [1]}, "notes: a list of texts is wanted"),
+        ({"checks": "crash"}, "checks: a list is wanted"),
+        ({"coverage": []}, "coverage: an object is wanted"),
+        ({"coverage": {}}, "coverage: commands is missing"),
+        ({"safety": {"writes": "x"}}, "safety: writes: a number is wanted"),
+        ({"exit": 5}, "5 is not a valid Exit"),
+        ({"findings": [1]}, "findings: an object is wanted"),
+        ({"findings": [{"key": "crush/x", "target": "ram", "id": "A"}]}, "findings: key: no check 'crush'"),
+    ],
+)
+def test_a_report_that_was_edited_by_hand_is_refused_in_words(run, tmp_path, capsys, changed, told):
+    (tmp_path / "run.json").write_text(json.dumps(run[0].as_json() | changed))
+    assert main(["fuzz", "report", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'run.json'}: no report of a run: {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field", ["answer", "step", "command"])
+def test_a_step_that_was_edited_by_hand_is_refused_in_words(run, tmp_path, capsys, field):
+    report = json.loads(json.dumps(run[0].as_json()))
+    for value in ("zz", 1) if field != "command" else (1,):
+        report["findings"][0]["steps"][0][field] = value
+        (tmp_path / "run.json").write_text(json.dumps(report))
+        assert main(["fuzz", "report", str(tmp_path)]) == 2
+        assert "run.json: no report of a run: " in capsys.readouterr().err
+
+
+def test_what_would_move_the_cursor_is_shown_in_markdown(run):
+    found = replace(run[0].findings[0], words="a\0b\x1b[2J\nc")
+    text = reports.FORMATS["markdown"][1](replace(run[0], findings=(found,)))
+    assert "a<0>b<1B>[2J c. " in text
+
+
 def test_sarif_is_what_the_standard_says(run, clean):
     schema = vectors("sarif_2_1_0_schema")["schema"]
     for report in (run[0], clean):

@@ -57,6 +57,13 @@ def test_a_card_in_a_reader_is_sent_what_only_reads(reader, capsys):  # noqa: F8
     assert reader.lowest == tries(reader.uicc) == 10
 
 
+def test_an_application_that_is_not_there_is_told(capsys, monkeypatch):
+    monkeypatch.setattr("bsim.fuzz.scan.INSTRUCTIONS", ())
+    monkeypatch.setattr("bsim.fuzz.scan.CLASSES", ())
+    assert main(["fuzz", "scan", "--aid", "00112233445566"]) == 0
+    assert "--aid 00112233445566: it cannot be selected, the card answers 6A82" in capsys.readouterr().err
+
+
 def test_an_application_of_ones_own(capsys):
     assert main(["fuzz", "scan", "--aid", "F0FF"]) == 0
     assert "F0FF selected" not in capsys.readouterr().out

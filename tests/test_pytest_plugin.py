@@ -248,6 +248,7 @@ def test_a_marker_that_cannot_be_is_told_without_a_traceback(run, fixture):
     result.assert_outcomes(errors=len(WRONG))
     result.stdout.fnmatch_lines([f"*marker bsim: *{reason}*" for reason in WRONG.values()])
     assert "bsim/lab" not in result.stdout.str()
+    assert "another exception occurred" not in result.stdout.str()
 
 
 def test_no_handset_is_told(run):

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import digits as decimals
 from string import hexdigits
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
+
+_LONGEST: Final = 78  # decimal digits hold 2^256; longer ones are no number of any chain
 
 U64: Final = 1 << 64
 U256: Final = 1 << 256
@@ -61,12 +64,12 @@ def integer(value: object) -> int:
     """Read an int, a decimal string or 0x and hex digits; no sign, space or underscore."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    # 78 decimal digits hold 2^256; longer ones are no number of any chain.
-    if isinstance(value, str) and len(value) <= 78 and value.isascii():
-        if value.isdecimal():
-            return int(value)
-        if value[:2] == "0x" and value[2:].isalnum():
-            return int(value[2:], 16)
+    if isinstance(value, str) and value.isascii():
+        digits, base = (value[2:], 16) if value[:2] == "0x" else (value, 10)
+        if digits and not digits.strip(hexdigits if base == 16 else decimals):
+            if len(value) > _LONGEST:
+                raise ValueError("more digits than any number below 2^256 has")
+            return int(digits, base)
     raise ValueError("neither an integer, nor a decimal string, nor 0x and hex digits")
 
 

@@ -15,13 +15,14 @@ _ALIASES: Final = {
     "sol": 501,
     "cfx": 503,
 }
+_DIGITS: Final = 20
 _MOST: Final = 0x7FFF_FFFF  # SLIP-0044: the hardened bit is not part of a coin type
 
 
 def coin(text: str) -> int:
     """Read a SLIP-0044 number or a name; UsageError says which names there are."""
     word = text.strip().lower()
-    if word.isascii() and word.isdigit() and int(word) <= _MOST:
+    if word.isascii() and word.isdigit() and len(word) < _DIGITS and int(word) <= _MOST:
         return int(word)
     named = {coin.name.lower(): number for number, coin in COINS.items()} | _ALIASES
     if word not in named:

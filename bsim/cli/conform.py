@@ -13,6 +13,7 @@ examples:
   bsim conform --on reader:0 --html report.html --junit report.xml
   bsim conform --on reader:0 --allow-writes --tries-left 10 --bpin 123456
   bsim conform --on card.bsim --scenario transcripts/wallet_app.txt
+  bsim conform --on card.bsim --only --scenario transcripts/wallet_app.txt      nothing else
 
 {SAFETY}
 Exit codes: 0 conforms, 1 differs, 2 no such card, or it is gone.
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     given = scenarios(args)
     examined = subject(args.on, permit(args), keyring(args), reader_options(args), test=args.test_card)
     try:
-        found = conform.cases(examined, examined.look(), given)
+        found = conform.cases(examined, examined.look(), given, only=args.only)
         for line in conform.plan(found, examined):
             note(line)
         if args.dry_run:

@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from bsim.lab.coverage import as_json, measure
     from bsim.lab.trace import read
 
+    if args.fail_under is not None and not 0 <= args.fail_under <= 100:
+        raise UsageError("--fail-under is a share in percent, 0 to 100")
     try:
         coverage = measure([read(path) for path in args.traces], args.applet)
     except ValueError as fault:

@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--on", metavar="TARGET", action="append", required=True, help="a card; twice")
     parser.add_argument("--apdu", metavar="HEX", action="append", default=[], help="send these, and nothing else")
-    parser.add_argument("--only", action="store_true", help="run the scenarios, and nothing else")
     parser.add_argument("--time", action="store_true", help="compare how long commands take, too")
     parser.add_argument("--rounds", metavar="N", type=int, default=1, help="run the script N times (default: 1)")
     parser.add_argument("--learn", metavar="FILE", type=Path, help="write the first card's likeness for --like")
@@ -94,8 +93,8 @@ def _report(args: argparse.Namespace, found: "list[Difference]", pairs: "list[Pa
         if one.sent:
             print(f"    > {one.sent}")
         print(f"    < {args.on[0]}: {one.first or 'no data'}\n    < {args.on[1]}: {one.second or 'no data'}")
-    cases = f"{compared} cases" + (f" of {args.rounds} rounds" if args.rounds > 1 else "")
-    print(f"{len(found)} differences in {cases}" if found else f"equal in {cases}")
+    cases = f"{compared} case{'s' * (compared != 1)}" + (f" of {args.rounds} rounds" if args.rounds > 1 else "")
+    print(f"{len(found)} difference{'s' * (len(found) > 1)} in {cases}" if found else f"equal in {cases}")
     for words, count in left.most_common():
         print(f"  not compared, {count}: {words}")
 

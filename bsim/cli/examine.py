@@ -20,10 +20,11 @@ of which the last two are never spent. Card files are copied into memory and nev
 
 
 def add_safety(parser: argparse.ArgumentParser) -> None:
-    """`--allow-writes` and its like, `--scenario`, `--dry-run` and `--json`."""
+    """`--allow-writes` and its like, `--scenario`, `--only`, `--dry-run` and `--json`."""
     parser.add_argument(
         "--scenario", metavar="FILE", type=Path, action="append", default=[], help="a transcript to run too"
     )
+    parser.add_argument("--only", action="store_true", help="run the scenarios, and nothing else")
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and stop")
     parser.add_argument("--allow-writes", action="store_true", help="fill slots and write keys on a real card")
     parser.add_argument("--allow-irreversible", action="store_true", help="do what nothing brings back, too")
@@ -40,18 +41,21 @@ def add_safety(parser: argparse.ArgumentParser) -> None:
 def permit(args: argparse.Namespace) -> Permit:
     """What may be done to a real card."""
     from bsim.applets.bpin import is_bpin
+    from bsim.applets.wallet_state import MAX_TRIES
 
     if not is_bpin(args.bpin.encode()):
         raise UsageError("a BPIN has six digits")
-    if args.tries_left is not None and args.tries_left < 0:
-        raise UsageError("--tries-left is 0 or more")
+    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
+        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
     return Permit(args.allow_writes, args.allow_irreversible, args.tries_left, args.extended)
 
 
 def scenarios(args: argparse.Namespace) -> "list[Transcript]":
-    """The scenario files; UsageError if one cannot be read."""
+    """The scenario files; UsageError if one cannot be read, or none is there to be run only."""
     from bsim.lab.transcript import TranscriptError, read
 
+    if args.only and not args.scenario and not vars(args).get("apdu"):
+        raise UsageError("--only runs the scenarios, and none is given: --scenario FILE")
     try:
         return [read(path) for path in args.scenario]
     except TranscriptError as fault:

@@ -52,6 +52,7 @@ def add(parts: Parts) -> None:
     one = part(parts, "tmin", "minimise one finding", _TMIN, tmin)
     one.add_argument("path", metavar="FILE", type=Path)
     one.add_argument("--output", metavar="FILE", type=Path, help="default: the file itself")
+    add_plant(one)
     one = part(parts, "cmin", "minimise a corpus", _CMIN, cmin)
     one.add_argument("path", metavar="DIR", type=Path)
     one.add_argument("--output", metavar="DIR", type=Path, help="default: the folder itself")
@@ -150,7 +151,7 @@ def _say(one: dict[str, object]) -> None:
 
 
 def tmin(args: argparse.Namespace) -> int:
-    """Minimise one finding; 1 if it is not met any more."""
+    """Minimise one finding; 0 if it is fixed too, as in `replay`, and 1 if another is met before it."""
     from dataclasses import replace
 
     from bsim.fuzz import cards
@@ -166,8 +167,11 @@ def tmin(args: argparse.Namespace) -> int:
         replayer = _replayer()
         with replayer.ready():
             hit, _ = replayer.run(finding.root, finding.steps, finding.key)
-            if hit is None or hit.key != finding.key:
+            if hit is None:
                 print(f"+ FIXED  {args.path}: nothing to minimise")
+                return 0
+            if hit.key != finding.key:
+                print(f"x FAILED otherwise  {args.path}: {hit.key} is met before it; nothing was minimised")
                 return 1
             small = Minimiser(replayer, finding.root, finding.steps, finding.key)
             small.run()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, note, print_json
-from bsim.cli.fuzz_part import Parts, corpus, part
+from bsim.cli.fuzz_part import Parts, corpus, no_recording, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,6 +55,7 @@ def execute(args: argparse.Namespace) -> int:
 
     if len(args.on) != 2:
         raise UsageError("--on is given twice, once for each card")
+    no_recording(*args.on)
     if not _real(args) and (idle := given_for_reader(args)):
         raise UsageError(f"{', '.join(idle)}: for a card in a reader, and none is")
     if args.sequences < 1:
@@ -86,7 +87,7 @@ def _tell(args: argparse.Namespace, found: "Sequence[Difference]") -> None:
             print(f"{one.command}  {one.raw.hex().upper()}")
             print(f"  {args.on[0]:<16} {one.first}")
             print(f"  {args.on[1]:<16} {one.second}  after {one.step} steps")
-        note(f"seed {args.seed}: {len(found)} differences")
+        note(f"seed {args.seed}: {len(found)} difference{'s' * (len(found) != 1)}")
 
 
 def _real(args: argparse.Namespace) -> list[str]:

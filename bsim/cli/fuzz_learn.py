@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, add_json, note, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.fuzz_part import Parts, no_recording, part
 
 if TYPE_CHECKING:
     from bsim.fuzz.learn.alphabet import Alphabet
@@ -52,6 +52,9 @@ def execute(args: argparse.Namespace) -> int:
     from bsim.fuzz.learn.draw import find_graphviz
     from bsim.fuzz.learn.machine import differences
 
+    no_recording(args.on)
+    if args.words < 1:
+        raise UsageError("--words is 1 or more: without any the model would not be tested")
     life = args.kind or ("operational" if args.on == "ram" else None)
     symbols = _symbols(args, life)
     if args.symbols:
@@ -98,7 +101,9 @@ def _other(args: argparse.Namespace, symbols: "Alphabet", life: str | None) -> "
         return Declared(symbols, LIFE.get(life or ""), prepared=args.on == "ram").machine()
     try:
         return from_json(json.loads(args.against.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as fault:
+    except OSError as fault:
+        raise MachineError(f"{args.against}: cannot be read ({fault.strerror})") from fault
+    except ValueError as fault:
         raise MachineError(f"{args.against}: {fault}") from fault
 
 

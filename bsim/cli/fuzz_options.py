@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bsim.cli.common import UsageError, note
-from bsim.cli.fuzz_part import corpus, names_of, writable
+from bsim.cli.fuzz_part import corpus, names_of, no_recording, writable
 from bsim.cli.fuzz_plant import add_plant
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TIME: Final = 30.0
 """Seconds that `run` takes where no budget is given."""
+_DIGITS: Final = 10
 _HEALED: Final = {"still": "still stands", "hidden": "not to be told, another is met before it", "fixed": "fixed"}
 _NOT_ON_READERS: Final = ("engine", "phases", "jobs")
 _NOT_ON_ONE: Final = ("cluster",)
@@ -33,7 +34,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="the same seed makes the same run (default: a new one, printed)")
     parser.add_argument("--engine", choices=["state", "model", "uniform", "random", "atheris"], default="state")
-    parser.add_argument("--max-time", metavar="SECONDS", type=float, help="default for run: 30")
+    parser.add_argument(
+        "--max-time", metavar="SECONDS", type=float, help="default: 30 for run; a campaign goes on until Ctrl-C"
+    )
     parser.add_argument("--max-apdus", metavar="N", type=int)
     parser.add_argument("--max-failures", metavar="N", type=int, help="stop after so many findings")
     parser.add_argument("--include", metavar="REGEX", help="only commands whose names match")
@@ -65,7 +68,7 @@ def options_of(args: argparse.Namespace) -> "Options":
     from bsim.fuzz.files import CORPUS, FINDINGS, Folder
 
     check_bounds(args)
-    jobs_of(args.jobs)
+    jobs_of(args.jobs, most=most_jobs() if args.cluster is None else None)
     checks, phases = checks_of(args.checks, args.exclude_checks, args.on), phases_of(args.phases, args.engine)
     commands = commands_of(args.include, args.exclude)
     seeds = corpus(args.seeds) if args.seeds is not None else []
@@ -94,6 +97,7 @@ def options_of(args: argparse.Namespace) -> "Options":
 
 def refuse_for_readers(args: argparse.Namespace) -> None:
     """UsageError names what was asked for and would not be done with cards in readers."""
+    no_recording(args.on)
     from bsim.fuzz.card_engine import sendable
     from bsim.fuzz.grammar import grammar
 
@@ -113,7 +117,9 @@ def check_bounds(args: argparse.Namespace) -> None:
     """UsageError where a budget is none: a run that ends before it begins would seem to go well."""
     for name in ("max_time", "max_apdus", "max_failures"):
         value = vars(args)[name]
-        if value is not None and not 0 < value < float("inf"):  # what is not a number is not between them either
+        if value == float("inf"):
+            raise UsageError("--max-time is a number of seconds; `bsim fuzz campaign` without it goes on until Ctrl-C")
+        if value is not None and not value > 0:  # what is not a number is not more either
             raise UsageError(f"--{name.replace('_', '-')} is more than 0")
 
 
@@ -171,13 +177,21 @@ def commands_of(include: str | None, exclude: str | None) -> tuple[str, ...] | N
     return found
 
 
-def jobs_of(text: str) -> int:
-    """Read `-j`; UsageError if it is no number of processes."""
+def jobs_of(text: str, most: int | None = None) -> int:
+    """Read `-j`; UsageError if it is no number of processes, or more than are allowed."""
     if text == "auto":
         return os.cpu_count() or 1
-    if not text.isdecimal() or int(text) == 0:
+    jobs = int(text) if text.isdecimal() and len(text) < _DIGITS else 0
+    if not jobs:
         raise UsageError("-j is a number of processes, or auto")
-    return int(text)
+    if most is not None and jobs > most:
+        raise UsageError(f"-j {jobs}: {most} processes at most on this machine")
+    return jobs
+
+
+def most_jobs() -> int:
+    """How many processes a run may have here: what is more was mistyped, and would bring the machine down."""
+    return max(64, 4 * (os.cpu_count() or 1))
 
 
 def _healed(folder: "Folder", *, keep: bool) -> "tuple[Finding, ...]":

@@ -44,6 +44,15 @@ def writable(folder: Path, *inner: str) -> None:
         raise UsageError(f"{folder}: nothing can be written there ({fault.strerror})") from fault
 
 
+def no_recording(*targets: str) -> None:
+    """UsageError for a recorded card: it answers what it was asked once, and knows nothing else."""
+    from bsim.lab.targets import is_recording
+
+    for target in targets:
+        if any(is_recording(one.strip()) for one in target.split(",")):
+            raise UsageError(f"--on {target}: a recording answers what it was asked, and nothing else")
+
+
 def names_of(text: str) -> list[str]:
     """Read names with commas between, and blanks if there are any."""
     return [name for one in text.split(",") if (name := one.strip())]

@@ -180,14 +180,15 @@ def _place(args: argparse.Namespace) -> "Place":
 
 def _policy(args: argparse.Namespace) -> "Policy":
     from bsim.applets.bpin import is_bpin
+    from bsim.applets.wallet_state import MAX_TRIES
     from bsim.fuzz.policy import Policy
 
     if not is_bpin(args.bpin.encode()):
         raise UsageError("a BPIN has six digits")
     if args.pin_floor < 1:
         raise UsageError("--pin-floor is 1 or more: with no try left the BPIN is blocked for good")
-    if args.tries_left is not None and args.tries_left < 0:
-        raise UsageError("--tries-left is 0 or more")
+    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
+        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
     if args.max_nv_writes < 0:
         raise UsageError("--max-nv-writes is 0 or more")
     return Policy(args.bpin, args.tries_left, args.pin_floor, args.max_nv_writes, not args.no_writes, args.unsafe)

@@ -1,12 +1,12 @@
 """`bsim fuzz scan`: which classes and instructions a card answers, declared or not."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from bsim.cli.common import add_json, parse_hex, print_json
-from bsim.cli.fuzz_part import Parts, part
+from bsim.cli.common import UsageError, add_json, note, parse_hex, print_json
+from bsim.cli.fuzz_part import Parts, no_recording, part
 
 if TYPE_CHECKING:
     from bsim.fuzz.scan import Scan, Seen
@@ -18,6 +18,7 @@ examples:
   bsim fuzz scan --on reader:0 --allow-card ICCID      only instructions that read are sent
   bsim fuzz scan --aid A0000000871002 --json   another application too
 """
+_LONGEST_AID: Final = 16  # ISO/IEC 7816-4 8.2.1.2
 _NONE: Final = "none"
 
 Applications = list[tuple[str, Callable[[], None]]]
@@ -39,7 +40,8 @@ def execute(args: argparse.Namespace) -> int:
     from bsim.fuzz.grammar import grammar
     from bsim.fuzz.scan import scan, undeclared
 
-    aids = {digits.upper(): parse_hex(digits, "--aid") for digits in args.aid}
+    no_recording(args.on)
+    aids = {digits.upper(): _aid(digits) for digits in args.aid}
     with _card(args, aids) as (card, applications):
         told = scan(card, applications, grammar())
     if args.json:
@@ -79,7 +81,7 @@ def _card(args: argparse.Namespace, aids: dict[str, bytes]) -> "Iterator[tuple[C
             applications: Applications = []
             for name, aid in {"": b"", **selected}.items():
                 uicc.reset()
-                if not name or _select(uicc, aid):
+                if not name or _there(uicc, name, aid, aids):
                     applications.append((name, uicc.snapshot(store).restore))
             yield uicc, applications
         return
@@ -87,7 +89,7 @@ def _card(args: argparse.Namespace, aids: dict[str, bytes]) -> "Iterator[tuple[C
     from bsim.lab.guard import EVERYTHING, Guard, Permit
 
     with safe_card(args, typed=False) as safe:
-        there = [name for name, aid in selected.items() if _select(safe, aid)]
+        there = [name for name, aid in selected.items() if _there(safe, name, aid, aids)]
         guard = Guard(safe, EVERYTHING if args.unsafe else Permit())
         yield guard, [("", _entering(safe)), *((name, _entering(safe, selected[name])) for name in there)]
 
@@ -103,10 +105,27 @@ def _entering(card: "Card", aid: bytes = b"") -> Callable[[], None]:
     return enter
 
 
-def _select(card: "Card", aid: bytes) -> bool:
-    """Select an application, no answer wanted; whether the card has it."""
+def _aid(digits: str) -> bytes:
+    """An AID as it was typed; UsageError for what SELECT has no room for, or would take for no AID."""
+    aid = parse_hex(digits, "--aid")
+    if not 1 <= len(aid) <= _LONGEST_AID:
+        raise UsageError(f"--aid has 1 to {_LONGEST_AID} bytes")
+    return aid
+
+
+def _there(card: "Card", name: str, aid: bytes, asked: Collection[str]) -> bool:
+    """Whether the card has an application; of one that was asked for it is told that it has not."""
+    sw = _select(card, aid)
+    there = sw >> 8 in {0x90, 0x91, 0x61}
+    if name in asked and not there:
+        note(f"--aid {name}: it cannot be selected, the card answers {sw:04X}")
+    return there
+
+
+def _select(card: "Card", aid: bytes) -> int:
+    """Select an application, no answer wanted; the status word."""
     from bsim.spec import encode, spec
 
     command = spec().applets["uicc"].commands["SELECT"]
     answer = card.transmit(encode(command, {"method": 4, "control": 12, "identifier": aid}).encode())
-    return answer[-2:-1] in {b"\x90", b"\x91", b"\x61"}
+    return int.from_bytes(answer[-2:], "big")

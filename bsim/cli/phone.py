@@ -18,7 +18,7 @@ from bsim.lab.relay import Relay
 from bsim.lab.replay import ReplayCard
 from bsim.lab.targets import comes_bare, is_real, open_target
 from bsim.ports import Card
-from bsim.spec import spec, sw_matches
+from bsim.spec import FieldError, spec, sw_matches
 from bsim.sw import SW
 
 _PATIENCE = 60.0  # seconds a person, or a script with delays, is waited for: the wallet app's over BLE
@@ -128,6 +128,8 @@ def opened(
                 yield session
             except CardError as refusal:
                 raise CheckFailed(_explain(refusal, session)) from refusal
+            except FieldError as fault:  # what was typed is more, or less, than the command has room for
+                raise UsageError(f"{fault}; nothing was sent") from fault
     finally:
         base.close()
 

@@ -80,7 +80,10 @@ def _seed(file: str | None) -> bytes | str:
             text = Path(file).read_text(encoding="utf-8").partition("\n")[0]
         except (OSError, UnicodeDecodeError):
             raise UsageError(f"{file}: cannot be read as text") from None
-    return text if " " in text.strip() else parse_hex(text, "the entropy")
+    secret = text if " " in text.strip() else parse_hex(text, "the entropy")
+    if not secret:
+        raise UsageError("neither a mnemonic nor its entropy in hex was given")
+    return secret
 
 
 def policies(args: argparse.Namespace) -> int:

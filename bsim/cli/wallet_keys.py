@@ -11,6 +11,8 @@ from bsim.client import Account, Wallet
 from bsim.crypto import ed25519, p256, sm2, verify
 from bsim.crypto.algorithm import Algorithm
 
+_DIGEST: Final = 32
+
 
 def accounts(args: argparse.Namespace) -> int:
     """List the keys in the card's slots."""
@@ -38,6 +40,7 @@ def sign(args: argparse.Namespace) -> int:
         wallet = session.wallet()
         account = _account(wallet, args.slot)
         coin_type = coin(args.coin) if args.coin else account.coin_type
+        _check_length(account, digest)
         require_bpin(session, wallet)
         signature = wallet.sign(coin_type, args.slot, digest)
     found = checked(account, digest, signature)
@@ -50,6 +53,15 @@ def sign(args: argparse.Namespace) -> int:
     if not found["verified"]:
         raise CheckFailed("the signature is not one of this slot's key")
     return 0
+
+
+def _check_length(account: Account, digest: bytes) -> None:
+    """UsageError for what the card is going to refuse, before its user types anything."""
+    if account.algorithm is not Algorithm.ED25519 and len(digest) != _DIGEST:
+        raise UsageError(
+            f"slot {account.slot} signs a digest of {_DIGEST} bytes, and this has {len(digest)};"
+            " bsim apdu sends a card whatever you like"
+        )
 
 
 def version(args: argparse.Namespace) -> int:

@@ -11,11 +11,11 @@ from typing import Final
 
 from bsim.fuzz import export
 from bsim.fuzz.cards import ROOTS
-from bsim.fuzz.finding import SUFFIX, Finding, FindingError, line, parse, read_line
+from bsim.fuzz.finding import SUFFIX, Finding, FindingError, line, parse, read_lines
 from bsim.fuzz.grammar import grammar
 from bsim.fuzz.replay import Replayer
 from bsim.fuzz.result import RunReport
-from bsim.fuzz.steps import Step, StepError
+from bsim.fuzz.steps import Step
 
 FINDINGS: Final = "findings"
 CORPUS: Final = "corpus"
@@ -138,10 +138,10 @@ def read_seeds(folder: Path) -> Iterator[Seed]:
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-            steps = tuple(read_line(one)[1] for one in lines if one.strip() and not one.startswith("#"))
+            steps = tuple(step for _, step, _ in read_lines(lines))
         except OSError as fault:
             raise FindingError(f"{path}: {fault.strerror}") from fault
-        except (UnicodeDecodeError, StepError) as fault:
+        except (UnicodeDecodeError, FindingError) as fault:
             raise FindingError(f"{path}: {fault}") from fault
         head = dict(one[1:].split(":", 1) for one in lines if one.startswith("#") and ":" in one)
         root = head.get(" card", "operational").strip()

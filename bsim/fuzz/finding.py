@@ -25,6 +25,7 @@ EMULATED: Final = "ram"
 """The target whose secrets are nobody's: nothing of it is masked."""
 _ARROW: Final = "  ->  "
 _MARK: Final = "# bsim fuzz finding "
+_CORPUS: Final = "# bsim fuzz corpus"
 
 
 class FindingError(ValueError):
@@ -165,23 +166,55 @@ def read_line(written: str) -> tuple[str, Step, str]:
     return symbol, moves.parse(rest or symbol), answered.strip()
 
 
+def read_lines(lines: Sequence[str]) -> list[tuple[str, Step, str]]:
+    """Read the steps among the lines of a file, where # begins a comment; FindingError names the line."""
+    read = []
+    for number, written in enumerate(lines, 1):
+        if written.strip() and not written.startswith("#"):
+            try:
+                read.append(read_line(written))
+            except StepError as fault:
+                raise FindingError(f"line {number}: {fault}") from fault
+    return read
+
+
+def check_answer(answered: str) -> None:
+    """ValueError for what is not written as `answer` writes it."""
+    sw, _, data = answered.partition(" ")
+    if len(bytes.fromhex(sw)) not in {0, 2} or (data and not sw):
+        raise ValueError("no status word")
+    bytes.fromhex(data)
+
+
 def parse(text: str, name: str = "finding") -> Finding:
     """Read what `Finding.text` writes; FindingError names what is wrong."""
+    lines = text.splitlines()
+    if _CORPUS in lines:
+        raise FindingError(
+            f"{name}: an entry of a corpus, and no finding; `bsim fuzz run --seeds DIR` begins with its folder, and"
+            " `bsim fuzz corpus export` makes scripts of it"
+        )
     head: dict[str, str] = {}
-    steps, names, answers = [], [], []
-    for number, written in enumerate(text.splitlines(), 1):
+    for written in lines:
         if written.startswith("#"):
             key, _, value = written[1:].partition(":")
             head[key.strip()] = value.strip()
-        elif written.strip():
-            try:
-                symbol, step, answered = read_line(written)
-            except StepError as fault:
-                raise FindingError(f"{name}, line {number}: {fault}") from fault
-            steps.append(step)
-            names.append(symbol)
-            answers.append(answered)
-    return _made(head, tuple(steps), tuple(names), tuple(answers), name)
+    try:
+        read = read_lines(lines)
+    except FindingError as fault:
+        raise FindingError(f"{name}, {fault}") from fault
+    for number, (_, _, answered) in enumerate(read, 1):
+        try:
+            check_answer(answered)
+        except ValueError:
+            raise FindingError(f"{name}, step {number}: the answer is a status word and hex: {answered!r}") from None
+    return _made(
+        head,
+        tuple(step for _, step, _ in read),
+        tuple(symbol for symbol, _, _ in read),
+        tuple(answered for _, _, answered in read),
+        name,
+    )
 
 
 def _made(
@@ -203,13 +236,20 @@ def _made(
         steps,
         names,
         answers,
-        int(head.get("seed", "0") or 0),
+        _number(head, "seed", name),
         head.get("engine", ""),
         head.get("target", ""),
         head.get("spec", ""),
         head.get("bsim", ""),
-        int(head.get("apdus", "0") or 0),
+        _number(head, "apdus", name),
     )
+
+
+def _number(head: Mapping[str, str], field: str, name: str) -> int:
+    try:
+        return int(head.get(field) or 0)
+    except ValueError:
+        raise FindingError(f"{name}: {field}: a number is wanted") from None
 
 
 def make(

@@ -45,8 +45,13 @@ class Result:
         return self.case.command or "scenarios"
 
 
-def cases(subject: Subject, seen: Seen, scenarios: Iterable[Transcript] = ()) -> list[Case]:
-    """Everything a subject is examined with; on a card there is one of, what changes it comes last."""
+def cases(subject: Subject, seen: Seen, scenarios: Iterable[Transcript] = (), *, only: bool = False) -> list[Case]:
+    """Everything a subject is examined with, or with `only` the scenarios given, as they are.
+
+    On a card there is one of, what changes it comes last.
+    """
+    if only:
+        return list(map(scenario, scenarios))
     found = [
         *examples(exact=subject.known, slots=seen.slots if subject.lasting else (), extended=subject.extended),
         *refusals(known=subject.known, extended=subject.extended),

@@ -38,9 +38,14 @@ def is_real(target: str) -> bool:
     return target.startswith(_READER)
 
 
+def is_recording(target: str) -> bool:
+    """Whether a target names a recorded card."""
+    return target.startswith(_REPLAY)
+
+
 def comes_bare(target: str) -> bool:
     """Whether a target is left without a phone unless one is asked for: a real card, or a replay, which had its own."""
-    return is_real(target) or target.startswith(_REPLAY)
+    return is_real(target) or is_recording(target)
 
 
 def open_target(target: str, unlock: Unlock | None = None, options: ReaderOptions | None = None) -> OpenCard:
@@ -54,7 +59,7 @@ def open_target(target: str, unlock: Unlock | None = None, options: ReaderOption
             return ram_card(personalisation())
         if is_real(target):
             return _reader(target, options)
-        if target.startswith(_REPLAY):
+        if is_recording(target):
             return _replay(target)
         return _powered(target, unlock, power_on)
     except (StoreError, ReaderError, TraceError, ValueError) as fault:  # ValueError: BSIM_ENGINE names no engine

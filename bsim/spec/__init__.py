@@ -4,7 +4,7 @@ from functools import cache
 
 from bsim.spec.compiled import Declared, read_compiled
 from bsim.spec.declared import SpecError, folder
-from bsim.spec.encode import encode
+from bsim.spec.encode import FieldError, encode
 from bsim.spec.files import FileSystemSpec
 from bsim.spec.model import (
     Applet,
@@ -31,6 +31,7 @@ __all__ = [
     "Example",
     "Extension",
     "Field",
+    "FieldError",
     "Kind",
     "LeRule",
     "LifeCycle",

@@ -9,8 +9,12 @@ from bsim.spec.model import Command, Field, Parameter
 Values = Mapping[str, int | bytes]
 
 
+class FieldError(ValueError):
+    """A value that a declared field does not take; the message names the field, and never the value of one of data."""
+
+
 def encode(command: Command, values: Values) -> CommandApdu:
-    """Build the APDU of a command from its fields; ValueError names the field that does not fit."""
+    """Build the APDU of a command from its fields; FieldError names the field that does not fit."""
     unknown = values.keys() ^ set(command.fields)
     if unknown:
         raise ValueError(f"{command.name}: fields {', '.join(sorted(unknown))} are missing or not declared")
@@ -25,18 +29,18 @@ def encode(command: Command, values: Values) -> CommandApdu:
 def _encode_parameter(command: Command, parameter: Parameter, values: Values) -> int:
     value = values[parameter.name] if parameter.name else parameter.legal[0]
     if not isinstance(value, int) or value not in parameter.legal:
-        raise ValueError(f"{command.name}: {parameter.name} cannot be {value!r}")
+        raise FieldError(f"{command.name}: {parameter.name} cannot be {value!r}")
     return int(value)
 
 
 def _encode_field(command: Command, field: Field, value: int | bytes) -> bytes:
     if isinstance(value, int):
         if not field.kind.size or not 0 <= value < 1 << 8 * field.kind.size:
-            raise ValueError(f"{command.name}: {field.name} does not take this number")
+            raise FieldError(f"{command.name}: {field.name} does not take this number")
         return int(value).to_bytes(field.kind.size, "big")
     if field.kind.size or not field.minimum <= len(value) <= field.maximum:
         least = "" if field.minimum == field.maximum else f"{field.minimum} to "
-        raise ValueError(f"{command.name}: {field.name} has {least}{field.maximum} bytes")
+        raise FieldError(f"{command.name}: {field.name} has {least}{field.maximum} bytes")
     if field.tag is None:
         return value
     # One-byte lengths are what the wallet app writes; beyond them there is only BER.

@@ -1,16 +1,17 @@
 """Reads a run's folder back into the value reports are made from; a run that was killed has its findings still."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bsim.fuzz import files
-from bsim.fuzz.finding import EMULATED, SUFFIX, Finding, FindingError, spec_hash
+from bsim.fuzz.finding import EMULATED, SUFFIX, Finding, FindingError, check_answer, spec_hash
 from bsim.fuzz.grammar import grammar
+from bsim.fuzz.oracles import CHECKS
+from bsim.fuzz.reports.fields import Fields
 from bsim.fuzz.result import FORMAT, Exit, RunReport, coverage
 from bsim.fuzz.result import Coverage as Covered
-from bsim.fuzz.steps import StepError, parse
+from bsim.fuzz.steps import parse
 from bsim.spec.decode import MASK
 
 _CUT_OFF: Final = "the run was cut off before its report was written: only what it found is known"
@@ -23,62 +24,70 @@ def load(folder: Path) -> RunReport:
         if not path.exists():
             return _from_findings(folder)
         return _report(json.loads(path.read_text(encoding="utf-8")), folder)
-    except (OSError, KeyError, TypeError, ValueError, StepError) as fault:
+    except (OSError, ValueError) as fault:
         raise FindingError(f"{path}: no report of a run: {fault}") from fault
 
 
-def _report(told: Mapping[str, Any], folder: Path) -> RunReport:
-    if told["format"] != FORMAT:
-        raise ValueError(f"format {told['format']}, not {FORMAT}")
-    covered = told["coverage"]
+def _report(told: object, folder: Path) -> RunReport:
+    whole = Fields(told, "")
+    if (known := whole.number("format")) != FORMAT:
+        raise ValueError(f"format {known:g}, not {FORMAT}")
+    covered = Fields(whole.get("coverage"), "coverage: ")
+    safety = whole.get("safety")
     return RunReport(
-        seed=told["seed"],
-        engine=told["engine"],
-        target=told["target"],
-        spec=told["spec"],
-        version=told["version"],
-        checks=tuple(told["checks"]),
-        seconds=told["seconds"],
-        apdus=told["apdus"],
-        sequences=told["sequences"],
-        states=told["states"],
-        stability=told["stability_percent"] / 100,
+        seed=whole.integer("seed"),
+        engine=whole.text("engine"),
+        target=whole.text("target"),
+        spec=whole.text("spec"),
+        version=whole.text("version"),
+        checks=whole.texts("checks"),
+        seconds=whole.number("seconds"),
+        apdus=whole.integer("apdus"),
+        sequences=whole.integer("sequences"),
+        states=whole.integer("states"),
+        stability=whole.number("stability_percent") / 100,
         coverage=Covered(
-            covered["commands"],
-            covered["commands_seen"],
-            covered["pairs"],
-            covered["pairs_seen"],
-            tuple(covered["missing"]),
+            covered.integer("commands"),
+            covered.integer("commands_seen"),
+            covered.integer("pairs"),
+            covered.integer("pairs_seen"),
+            covered.texts("missing"),
         ),
-        findings=tuple(_finding(one, folder) for one in told["findings"]),
-        exit=Exit(told["exit"]),
-        workers=told["workers"],
-        notes=tuple(told["notes"]),
-        safety=told["safety"],
+        findings=tuple(_finding(Fields(one, "findings: "), folder) for one in whole.items("findings")),
+        exit=Exit(whole.integer("exit")),
+        workers=whole.integer("workers"),
+        notes=whole.texts("notes"),
+        safety=None if safety is None else Fields(safety, "safety: ").integers(),
     )
 
 
-def _finding(told: Mapping[str, Any], folder: Path) -> Finding:
+def _finding(told: Fields, folder: Path) -> Finding:
     """A finding of a report. Where that is masked, the finding's own file is whole; zeros stand there without it."""
-    whole = folder / files.FINDINGS / f"{told['id']}{SUFFIX}"
-    if told["target"] != EMULATED and whole.exists() and (known := files.read_finding(whole)).key == told["key"]:
+    key, target = told.text("key"), told.text("target")
+    whole = folder / files.FINDINGS / f"{told.text('id')}{SUFFIX}"
+    if target != EMULATED and whole.exists() and (known := files.read_finding(whole)).key == key:
         return known
-    oracle, _, rule = told["key"].partition("/")
-    steps = told["steps"]
+    oracle, _, rule = key.partition("/")
+    if oracle not in CHECKS:
+        raise ValueError(f"findings: key: no check {oracle!r}")
+    steps = [Fields(one, "findings: steps: ") for one in told.items("steps")]
+    answers = tuple(step.text("answer").replace(MASK, "00") for step in steps)
+    for one in answers:
+        check_answer(one)
     return Finding(
         oracle,
         rule,
-        told["what"],
-        told["card"],
-        tuple(parse(step["step"].replace(MASK, "00")) for step in steps),
-        tuple(step["command"] for step in steps),
-        tuple(step["answer"].replace(MASK, "00") for step in steps),
-        told["seed"],
-        told["engine"],
-        told["target"],
-        told["spec"],
-        told["version"],
-        told["apdus"],
+        told.text("what"),
+        told.text("card"),
+        tuple(parse(step.text("step").replace(MASK, "00")) for step in steps),
+        tuple(step.text("command") for step in steps),
+        answers,
+        told.integer("seed"),
+        told.text("engine"),
+        target,
+        told.text("spec"),
+        told.text("version"),
+        told.integer("apdus"),
     )
 
 

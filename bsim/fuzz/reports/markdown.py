@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bsim.applets.confirm import visible
 from bsim.fuzz.finding import Finding
 from bsim.fuzz.reports import source, view
 from bsim.fuzz.result import RunReport
@@ -9,7 +10,7 @@ from bsim.fuzz.result import RunReport
 
 def markdown(report: RunReport) -> str:
     """Write the page."""
-    return "\n".join(_lines(report)) + "\n"
+    return visible("\n".join(_lines(report))) + "\n"
 
 
 def _lines(report: RunReport) -> Iterator[str]:
@@ -27,7 +28,8 @@ def _lines(report: RunReport) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[str]:
     place, declared = source.home(finding.command, finding.rule), source.entry(finding.command)
     yield f"\n## {finding.id} {finding.oracle}: {finding.rule}\n"
-    yield f"{finding.words}. {view.level(finding).capitalize()}, CWE-{view.cwe(finding)}, on the card `{finding.root}`."
+    words = " ".join(finding.words.split())
+    yield f"{words}. {view.level(finding).capitalize()}, CWE-{view.cwe(finding)}, on the card `{finding.root}`."
     yield f"Answered in `{place.path}:{place.line}`" + (
         f", declared in `{declared.path}:{declared.line}`." if declared else "."
     )
