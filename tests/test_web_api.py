@@ -213,6 +213,7 @@ def test_the_trace_is_paged(client: Client) -> None:
     assert all_events["last"] == len(all_events["events"]) == 6
     assert [event["n"] for event in client.get(f"{card}/trace?after=3&limit=2")[1]["events"]] == [5, 6]
     assert client.get(f"{card}/trace?limit=x")[0] == 400
+    assert client.get(f"{card}/trace?{'&'.join(['limit=1'] * 21)}")[0] == 400
     assert client.get(f"{card}/trace?other=1")[0] == 400
     assert client.call("DELETE", f"{card}/trace")[0] == 204
     assert client.get(f"{card}/trace")[1]["events"] == []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bsim.links.web.hosted import Hosted
     from bsim.links.web.site import Site
 
+_FIELDS: Final = 20
 _DIGITS: Final = 9
 _DEEPEST: Final = 100
 _SAFE: Final = 1 << 53
@@ -103,8 +104,12 @@ class Operation:
         """The numbers of the query; what is declared nowhere is refused, as it would have no effect."""
         if not query:
             return {}
+        try:
+            given = parse_qsl(query, keep_blank_values=True, max_num_fields=_FIELDS)
+        except ValueError:
+            raise Refusal(400, f"a query has {_FIELDS} fields at most", "WrongQuery") from None
         found: dict[str, int] = {}
-        for name, digits in parse_qsl(query, keep_blank_values=True, max_num_fields=20):
+        for name, digits in given:
             if name not in self.query:
                 raise Refusal(400, f"the query may hold {', '.join(self.query) or 'nothing'}", "WrongQuery")
             if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS):
