@@ -39,7 +39,7 @@ def test_schemathesis_finds_nothing(tools: Path, tmp_path: Path) -> None:
         (tmp_path / "openapi.json").write_bytes(_document(server))
         subprocess.run([tools / "openapi-spec-validator", tmp_path / "openapi.json"], check=True)
         run = [tools / "schemathesis", "run", document, "--max-examples", "50", "--continue-on-failure"]
-        found = subprocess.run(run, capture_output=True, text=True, check=False)
+        found = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
 
 
