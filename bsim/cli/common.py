@@ -118,6 +118,17 @@ def asker() -> "Callable[[str], str] | None":
     return getpass if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
+def check_bpin(args: argparse.Namespace) -> None:
+    """UsageError where `--bpin` is no BPIN, or `--tries-left` more than a card has."""
+    from bsim.applets.bpin import is_bpin
+    from bsim.applets.wallet_state import MAX_TRIES
+
+    if not is_bpin(args.bpin.encode()):
+        raise UsageError("a BPIN has six digits")
+    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
+        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
+
+
 def ending(args: argparse.Namespace) -> "Event":
     """What is set when a server is told to end, so that nobody sleeps any longer: one a command line."""
     from threading import Event

@@ -6,13 +6,15 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from types import FrameType
 
+Handler: TypeAlias = "Callable[[int, FrameType | None], Any] | int | None"
+"""What `signal.signal` takes and answers."""
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What it is when a disk is full, or fails."""
 
@@ -21,21 +23,33 @@ class Terminated(SystemExit):
     """SIGTERM: what was begun is let go of before the process ends by it."""
 
 
+def in_main_thread() -> bool:
+    """Whether signals can be handled here; whoever runs this elsewhere ends it otherwise."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def handled(numbers: Iterable[int], handler: "Handler") -> "Iterator[Mapping[int, Handler]]":
+    """Have signals handled so inside, in the main thread; answers what was done about them before, and is again."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
 @contextmanager
 def terminated() -> Iterator[None]:
     """Have SIGTERM unwind what it would leave behind. Servers and the fuzzer take it otherwise, as long as they run."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has signals
-        return
 
     def end(_number: int, _frame: "FrameType | None") -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
+    with handled([signal.SIGTERM] if in_main_thread() else (), end):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def die(number: signal.Signals) -> int:
@@ -66,7 +80,7 @@ def left_unread() -> bool:
                 if any(events & select.POLLERR for _, events in watch.poll(0)):
                     raise BrokenPipeError
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            _write_nowhere(stream)
             gone = True
     return gone
 
@@ -76,4 +90,8 @@ def let_go_of_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere(sys.stdout)
+
+
+def _write_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

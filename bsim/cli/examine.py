@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, add_keys, add_reader
+from bsim.cli.common import DEFAULT_BPIN, UsageError, add_json, add_keys, add_reader, check_bpin
 from bsim.lab.guard import Permit
 
 if TYPE_CHECKING:
@@ -40,13 +40,7 @@ def add_safety(parser: argparse.ArgumentParser) -> None:
 
 def permit(args: argparse.Namespace) -> Permit:
     """What may be done to a real card."""
-    from bsim.applets.bpin import is_bpin
-    from bsim.applets.wallet_state import MAX_TRIES
-
-    if not is_bpin(args.bpin.encode()):
-        raise UsageError("a BPIN has six digits")
-    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
-        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
+    check_bpin(args)
     return Permit(args.allow_writes, args.allow_irreversible, args.tries_left, args.extended)
 
 

@@ -2,11 +2,12 @@
 
 import argparse
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
+
+from bsim.cli.ends import handled, in_main_thread
 
 EXAMPLES = """\
 examples:
@@ -58,16 +59,9 @@ def ended_as_by_ctrl_c() -> Iterator[None]:
 
     The report is written, and a card in a reader is left reset. What `nohup` has ignored stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # no SIGHUP on Windows
+    ends = [
+        number for number in (getattr(signal, name) for name in names) if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    with handled(ends if in_main_thread() else (), signal.default_int_handler):
         yield
-        return
-    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # no SIGHUP on Windows
-    before = {number: signal.getsignal(number) for number in ends}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

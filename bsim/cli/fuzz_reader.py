@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bsim.cli.common import UsageError, add_reader, note, reader_options
+from bsim.cli.common import UsageError, add_reader, check_bpin, note, reader_options
 from bsim.cli.fuzz_report import DEFAULT
 
 _LET_GO: Final = 10.0  # seconds for a card to be reset, and let go of
@@ -179,16 +179,11 @@ def _place(args: argparse.Namespace) -> "Place":
 
 
 def _policy(args: argparse.Namespace) -> "Policy":
-    from bsim.applets.bpin import is_bpin
-    from bsim.applets.wallet_state import MAX_TRIES
     from bsim.fuzz.policy import Policy
 
-    if not is_bpin(args.bpin.encode()):
-        raise UsageError("a BPIN has six digits")
+    check_bpin(args)
     if args.pin_floor < 1:
         raise UsageError("--pin-floor is 1 or more: with no try left the BPIN is blocked for good")
-    if args.tries_left is not None and not 0 <= args.tries_left <= MAX_TRIES:
-        raise UsageError(f"--tries-left is 0 to {MAX_TRIES}: a card has no more")
     if args.max_nv_writes < 0:
         raise UsageError("--max-nv-writes is 0 or more")
     return Policy(args.bpin, args.tries_left, args.pin_floor, args.max_nv_writes, not args.no_writes, args.unsafe)

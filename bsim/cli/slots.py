@@ -4,11 +4,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bsim.cli.common import print_json
+from bsim.cli.ends import handled, in_main_thread
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -54,11 +55,9 @@ def stopped_by_signals(link: Stoppable, ends: threading.Event | None = None) -> 
     Another thread stops it: a handler in Python runs when the main thread comes back from what it waits in, and a
     signal that arrives just before it begins to wait does not wake it. What C code writes at once does.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has signals; whoever runs this elsewhere ends it otherwise
+    if not in_main_thread():
+        yield
         return
-    heard, told = socket.socketpair()
-    told.setblocking(False)
     first: float | None = None
 
     def insisted(number: int, _frame: "FrameType | None") -> None:
@@ -69,26 +68,34 @@ def stopped_by_signals(link: Stoppable, ends: threading.Event | None = None) -> 
             signal.signal(number, before[number])
             signal.raise_signal(number)
 
+    def told(number: int) -> None:
+        if number in _ENDS:
+            if ends is not None:
+                ends.set()
+            link.stop()
+
+    with _heard_at_once(told), handled(_ENDS, insisted) as before:
+        yield
+
+
+@contextmanager
+def _heard_at_once(told: Callable[[int], None]) -> Iterator[None]:
+    """Tell, in a thread, of every signal that has a handler."""
+    heard, written = socket.socketpair()
+    written.setblocking(False)
+
     def listen() -> None:
         while number := heard.recv(1):
-            if number[0] in _ENDS:
-                if ends is not None:
-                    ends.set()
-                link.stop()
+            told(number[0])
 
     thread = threading.Thread(target=listen, name="bsim-signals", daemon=True)
     thread.start()
-    wakes = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    before = {int(number): signal.getsignal(number) for number in _ENDS}
-    for one in _ENDS:
-        signal.signal(one, insisted)
+    before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(wakes)
-        told.close()
+        signal.set_wakeup_fd(before)
+        written.close()
         thread.join()
         heard.close()
 
