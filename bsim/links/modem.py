@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from bsim.links.apart import Apart
 from bsim.links.modem_phone import Phone
 from bsim.links.modem_port import Port
 from bsim.links.modem_wires import Listener, PseudoTerminal
@@ -74,12 +75,10 @@ class ModemLink:
         self._selector: Final = selectors.DefaultSelector()
         self._connections: Final[dict[int, _Connection]] = {}
         self._stopping = False
-        self._settled: Final = threading.Event()
-        self._fault: Exception | None = None
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
-        self._thread = threading.Thread(target=self._run_apart, name=f"modem {wire.place}", daemon=True)
+        self._apart: Final = Apart(self.run, f"modem {wire.place}")
 
     @property
     def place(self) -> str:
@@ -87,17 +86,14 @@ class ModemLink:
         return self._wire.place
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._settled.wait()
-        if self._fault is not None:
-            raise self._fault
+        self._apart.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._thread.join()
+        self._apart.join()
 
     def stop(self) -> None:
         """End `run`, as soon as the command that may be under way is done."""
@@ -110,23 +106,13 @@ class ModemLink:
         try:
             self._begin()
             self.ready.set()
-            self._settled.set()
+            self._apart.settle()
             while not self._stopping:
                 for key, _ in self._selector.select():
                     self._serve(key.fd)
                 self._tell()
         finally:
             self._end()
-
-    def _run_apart(self) -> None:
-        try:
-            self.run()
-        except Exception as fault:
-            if self._settled.is_set():
-                raise  # nobody waits any more
-            self._fault = fault
-        finally:
-            self._settled.set()
 
     def _begin(self) -> None:
         if isinstance(self._wire, PseudoTerminal):

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Final, Self
 
+from bsim.links.apart import Apart
 from bsim.links.web.guard import is_loopback
 from bsim.links.web.limits import DEFAULT, Limits
 from bsim.links.web.rack import Rack
@@ -49,9 +50,7 @@ class WebServer:
         self.port: Final[int] = self._socket.getsockname()[1]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
-        self._settled: Final = threading.Event()
-        self._fault: Exception | None = None
-        self._thread: Final = threading.Thread(target=self._run_apart, name="bsim-web", daemon=True)
+        self._apart: Final = Apart(lambda: self.run(self._apart.settle), "bsim-web")
 
     @property
     def rack(self) -> Rack:
@@ -64,17 +63,14 @@ class WebServer:
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._settled.wait()
-        if self._fault is not None:
-            raise self._fault
+        self._apart.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._thread.join()
+        self._apart.join()
 
     def stop(self) -> None:
         """End `run`; may be called from any thread and from a signal handler."""
@@ -94,16 +90,6 @@ class WebServer:
             asyncio.run(self._serve(ready))
         finally:
             self._socket.close()
-
-    def _run_apart(self) -> None:
-        try:
-            self.run(self._settled.set)
-        except Exception as fault:
-            if self._settled.is_set():
-                raise  # nobody waits any more
-            self._fault = fault
-        finally:
-            self._settled.set()
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         self._loop = loop = asyncio.get_running_loop()
